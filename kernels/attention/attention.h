@@ -1,0 +1,42 @@
+// Causal attention over a paged KV cache in which each (prompt tile, query
+// head) reads only the key blocks of its set.
+#ifndef SEER_KERNELS_ATTENTION_ATTENTION_H_
+#define SEER_KERNELS_ATTENTION_ATTENTION_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "kernels/block_sets.h"
+#include "kernels/device.h"
+#include "kernels/dtype.h"
+#include "kernels/paged_kv.h"
+#include "kernels/ragged_batch.h"
+
+namespace seer {
+
+// out[r, h] = softmax over keys c <= position(r), c in the selected blocks of
+// (tile(r), h), of scale * q[r, h].k[c, h / (Hq / Hk)], times v. Only the
+// diagonal block is masked by element. Rows of generated tiles read every
+// block. An empty set gives output 0 and log-sum-exp -inf.
+struct AttentionArgs {
+  RaggedBatch batch;
+  DType dtype = DType::kBFloat16;  // of queries, kv and out
+  int32_t num_query_heads = 0;     // Hq = Hk * group, group 1..16
+
+  const void* queries = nullptr;  // [num_rows, Hq, D], roped
+  PagedKv kv;                     // holds this step's keys and values too
+  BlockSets sets;                 // bits null: every tile reads everything
+  float scale = 0.0f;             // usually 1 / sqrt(D)
+
+  void* out = nullptr;           // out [num_rows, Hq, D]
+  float* log_sum_exp = nullptr;  // out [num_rows, Hq], natural log, or null
+};
+
+// D <= 256, even; 64 and 128 are fast. Accumulation is fp32 or wider.
+// INVALID_ARGUMENT: shapes disagree. UNIMPLEMENTED: no kernel for this shape.
+absl::Status Attend(Backend backend, const AttentionArgs& args,
+                    DeviceStream stream);
+
+}  // namespace seer
+
+#endif  // SEER_KERNELS_ATTENTION_ATTENTION_H_
