@@ -16,7 +16,7 @@ constexpr char kResourceType[] = "seer/resource_type";
 constexpr char kResourceName[] = "seer/resource_name";
 
 std::optional<std::string> Text(const absl::Status& status, const char* key) {
-  const std::optional<absl::Cord> payload = status.GetPayload(key);
+  const auto payload = status.GetPayload(key);
   if (!payload.has_value()) return std::nullopt;
   return std::string(*payload);
 }
