@@ -10,9 +10,11 @@ Example:
         deps = ["@googleapis//:rpc_cc"],
     )
 
-A .proto file imports others by their path from the root of their repository
-("proto/seer/v1/completion.proto", "google/rpc/status.proto"), google/protobuf/
-is always there, and the generated headers are included by the same paths.
+A .proto file imports others by their path from the package of the target that
+lists them, so that the path spells the protobuf package ("seer/v1/sparsity.proto"
+of //proto, "google/rpc/status.proto" of @googleapis//). google/protobuf/ is
+always there. The generated headers are included by the same paths, or by their
+path from the root of the repository.
 """
 
 _PROTOC = "/usr/bin/protoc"
@@ -29,15 +31,19 @@ ProtoSourcesInfo = provider(
 )
 
 def _import_root(ctx):
-    return ctx.label.workspace_root or "."
+    return "/".join([
+        part
+        for part in [ctx.label.workspace_root, ctx.label.package]
+        if part
+    ])
 
 def _protoc_args(ctx, info):
     args = ctx.actions.args()
-    args.add_all(info.roots, format_each = "-I%s")
+    args.add_all([root or "." for root in info.roots.to_list()], format_each = "-I%s")
     return args
 
 def _import_paths(ctx, srcs):
-    root = ctx.label.workspace_root
+    root = _import_root(ctx)
     return [src.path[len(root) + 1:] if root else src.path for src in srcs]
 
 def _proto_sources_impl(ctx):
@@ -103,8 +109,8 @@ def _proto_code_impl(ctx):
         for suffix in suffixes
     ]
     out_dir = ctx.bin_dir.path
-    if ctx.label.workspace_root:
-        out_dir += "/" + ctx.label.workspace_root
+    if _import_root(ctx):
+        out_dir += "/" + _import_root(ctx)
     args = _protoc_args(ctx, info)
     args.add_all([
         option + out_dir if option.endswith("_out=") else option
@@ -194,7 +200,7 @@ def seer_cc_grpc_library(name, srcs, deps = [], grpc = True, **kwargs):
         name = name,
         srcs = [":" + name + "_code"],
         hdrs = [":" + name + "_code"],
-        includes = ["."] if native.repository_name() != "@" else [],
+        includes = ["."],
         deps = deps + ["@protobuf"] + (["@grpc//:grpcpp"] if grpc else []),
         **kwargs
     )
