@@ -34,8 +34,9 @@ class TokenStream {
 
   // `ready` is called after an event arrives in an empty queue, and once at
   // registration if there is one already; from the engine's delivery thread or
-  // the caller's. It must not block. After the destructor returns it is not
-  // running and will not run. At most one registration.
+  // the caller's. It must not block; it may call TryNext, but must not destroy
+  // the stream, whose destructor waits for it: after the destructor returns it
+  // is not running and will not run. At most one registration.
   virtual void OnReady(std::function<void()> ready) = 0;
 };
 
