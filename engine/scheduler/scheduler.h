@@ -1,0 +1,139 @@
+// First come, first served continuous batching with chunked prefill over
+// reserved pages. Knows lengths, never tokens: no model, no gate.
+//
+// A loop of the engine thread:
+//
+//   scheduler.Add(id, {prompt_len, max_tokens, num_choices});
+//   const StepPlan& plan = scheduler.Plan();
+//   ... run it; draw a token for each row that gives one ...
+//   scheduler.Commit();
+//   for (each choice that is done) scheduler.FinishChoice(id, choice);
+//
+// See docs/design/scheduler.md for the rules and why.
+#ifndef SEER_ENGINE_SCHEDULER_SCHEDULER_H_
+#define SEER_ENGINE_SCHEDULER_SCHEDULER_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "engine/kv_cache/page_allocator.h"
+#include "engine/scheduler/step_plan.h"
+
+namespace seer {
+
+struct SchedulerOptions {
+  // Rows of a step, prompt and generated together.
+  int64_t max_step_tokens = 1024;
+  // Sequences that run at once; a request counts one for each of its choices.
+  int64_t max_running = 256;
+  // Every prompt chunk but a prompt's last has exactly this many tokens, so a
+  // request that runs alone is computed in the same steps each time. Unset:
+  // chunks take what the step has left.
+  std::optional<int64_t> fixed_chunk_tokens;
+
+  // INVALID_ARGUMENT unless max_running >= 1, fixed_chunk_tokens is a positive
+  // multiple of 64, and a step has room for every running sequence's row and
+  // one chunk (of 64 tokens if not fixed): then neither starves the other.
+  absl::Status Validate() const;
+};
+
+// What of a request matters here.
+struct SequenceLengths {
+  int64_t prompt_len = 0;   // >= 1
+  int64_t max_tokens = 0;   // new tokens a choice; 0: score the prompt only
+  int32_t num_choices = 1;  // >= 1
+};
+
+// Not thread-safe: called by the engine thread. A plan is open from Plan() to
+// Commit(): its spans stay valid, and no call but Plan() and the const ones
+// may be made.
+class Scheduler {
+ public:
+  // `options` must be valid; `pages` must outlive this, and is changed by
+  // nobody else.
+  Scheduler(const SchedulerOptions& options, PageAllocator* pages);
+  ~Scheduler();
+
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Pages that a request reserves: the prompt's whole blocks once, everything
+  // after them once a choice.
+  static int64_t PagesNeeded(const SequenceLengths& lengths);
+
+  // OK if such a request can ever run here. INVALID_ARGUMENT: a length out of
+  // range; more choices than max_running; more pages than there are, with
+  // reason CONTEXT_TOO_LONG (limit and got in pages). Thread-safe.
+  absl::Status CheckRunnable(const SequenceLengths& lengths) const;
+
+  // Puts a request at the end of the line. Errors of CheckRunnable;
+  // ALREADY_EXISTS.
+  absl::Status Add(RequestId id, const SequenceLengths& lengths);
+
+  // Drops a request, waiting or running, and frees its pages at once. False:
+  // there is none (it may have ended already).
+  bool Remove(RequestId id);
+
+  // A choice has its last token: frees what it alone held. With the request's
+  // last choice the request ends, as by Remove. False: no such choice runs.
+  bool FinishChoice(RequestId id, int32_t choice);
+
+  // A held request keeps its place and pages but gets no rows: for a reader
+  // that has fallen behind. No effect on a request that is not there.
+  void SetHeld(RequestId id, bool held);
+
+  // Starts the requests that fit, in order of arrival, and chooses the next
+  // step's rows. The plan stays as it is until the next call. Empty: nothing to
+  // compute (no requests, all held, or all waiting for FinishChoice). Calling
+  // it again without Commit abandons the open plan: its rows were not computed.
+  const StepPlan& Plan();
+
+  // The open plan was computed. A request whose prompt is now whole has one
+  // undetermined token a choice: the engine draws it, and each later step
+  // computes that token's row and gives the logits for the next. A choice that
+  // has drawn max_tokens gets no rows; a scored prompt (max_tokens 0) neither.
+  void Commit();
+
+  // Started, with pages; false: waiting, or not there.
+  bool IsRunning(RequestId id) const;
+  int64_t num_requests_running() const { return running_.size(); }
+  int64_t num_requests_waiting() const { return waiting_.size(); }
+  int64_t num_sequences_running() const { return num_sequences_running_; }
+  // Prompt tokens not yet computed, of all requests.
+  int64_t backlog_tokens() const { return backlog_tokens_; }
+
+ private:
+  struct Sequence;
+  struct Request;
+  struct PendingCopy;
+
+  void StartWaiting();
+  void PlanPrompts(int64_t budget);
+  void PlanDecodeRows();
+  // Makes the sequence's page table cover positions [0, end).
+  void ExtendPageTable(Request& request, Sequence& sequence, int64_t end);
+  // Gives every choice its table once the prompt is whole.
+  void ShareDecodedPrompt(Request& request);
+  void ReleaseSequence(Request& request, int32_t choice);
+  void ReleaseRequest(Request& request);
+
+  const SchedulerOptions options_;
+  PageAllocator* const pages_;
+  absl::flat_hash_map<RequestId, Request*> requests_;
+  std::deque<std::unique_ptr<Request>> waiting_;   // in order of arrival
+  std::vector<std::unique_ptr<Request>> running_;  // in order of arrival
+  std::vector<PendingCopy> pending_copies_;        // made by the next step
+  StepPlan plan_;
+  bool plan_open_ = false;
+  int64_t num_sequences_running_ = 0;
+  int64_t backlog_tokens_ = 0;
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_SCHEDULER_SCHEDULER_H_
