@@ -1,5 +1,5 @@
-#ifndef SEER_BASE_MAPPED_FILE_H_
-#define SEER_BASE_MAPPED_FILE_H_
+#ifndef SEER_BASE_FILE_MAPPED_FILE_H_
+#define SEER_BASE_FILE_MAPPED_FILE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -36,4 +36,4 @@ class MappedFile {
 
 }  // namespace seer
 
-#endif  // SEER_BASE_MAPPED_FILE_H_
+#endif  // SEER_BASE_FILE_MAPPED_FILE_H_
