@@ -37,8 +37,14 @@ struct QkPrepareArgs {
 
 // RoPE is the half-split rotation in fp32, rounded once to dtype. Roped pools
 // sum the values after that rounding: what attention reads. Sums run in token
-// order, so pools do not depend on how a prompt was chunked.
-// INVALID_ARGUMENT: shapes disagree. UNIMPLEMENTED: no kernel for this shape.
+// order, so pools do not depend on how a prompt was chunked. A NaN in a channel
+// makes every pool of that channel and block NaN, and stays one (in the roped
+// sum: that of both channels of the rotated pair).
+//
+// Tiles are written at the same time: no two may share a page. So a sequence's
+// prompt slice that ends inside a block and the generated slice that goes on
+// there are two steps. Inputs and outputs must not overlap.
+// INVALID_ARGUMENT: shapes disagree, two tiles write one page.
 absl::Status QkPrepare(Backend backend, const QkPrepareArgs& args,
                        DeviceStream stream);
 

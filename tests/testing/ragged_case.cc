@@ -97,14 +97,39 @@ RaggedCase::RaggedCase(const std::vector<SliceSpec>& specs, uint64_t seed)
     const int64_t num_blocks = NumBlocks(spec.EndPosition());
     s.page_tables.emplace_back(next_page, next_page + num_blocks);
     next_page += num_blocks;
+  }
+  LayOut();
+}
+
+RaggedCase::RaggedCase(const std::vector<SliceSpec>& specs,
+                       const std::vector<std::vector<int32_t>>& page_tables,
+                       int64_t num_pages)
+    : storage_(std::make_unique<Storage>()) {
+  storage_->specs = specs;
+  storage_->page_tables = page_tables;
+  storage_->num_pages = num_pages;
+  ABSL_RAW_CHECK(page_tables.size() == specs.size(), "a page table a sequence");
+  for (size_t i = 0; i < specs.size(); ++i) {
+    ABSL_RAW_CHECK(IsValid(specs[i]), "not a slice of one side of a prompt");
+    ABSL_RAW_CHECK(static_cast<int64_t>(page_tables[i].size()) >=
+                       NumBlocks(specs[i].EndPosition()),
+                   "the page table is too short");
+  }
+  LayOut();
+}
+
+void RaggedCase::LayOut() {
+  Storage& s = *storage_;
+  const std::vector<SliceSpec>& specs = s.specs;
+  for (size_t i = 0; i < specs.size(); ++i) {
     SequenceSlice slice;
     slice.row_begin = s.batch.num_rows;
-    slice.num_rows = spec.num_rows;
-    slice.position_begin = spec.position_begin;
-    slice.prompt_len = spec.prompt_len;
-    slice.page_table = s.page_tables.back().data();
+    slice.num_rows = specs[i].num_rows;
+    slice.position_begin = specs[i].position_begin;
+    slice.prompt_len = specs[i].prompt_len;
+    slice.page_table = s.page_tables[i].data();
     s.sequences.push_back(slice);
-    s.batch.num_rows += spec.num_rows;
+    s.batch.num_rows += specs[i].num_rows;
   }
   for (const bool prompt : {true, false}) {
     for (size_t i = 0; i < specs.size(); ++i) {

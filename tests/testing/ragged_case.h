@@ -39,6 +39,12 @@ class RaggedCase {
   // CHECKs that each spec is a slice as SequenceSlice documents.
   RaggedCase(const std::vector<SliceSpec>& specs, uint64_t seed);
 
+  // The same over pages that outlive the case: page_tables[i], which is
+  // copied, holds sequence i's pages up to its slice's last position.
+  RaggedCase(const std::vector<SliceSpec>& specs,
+             const std::vector<std::vector<int32_t>>& page_tables,
+             int64_t num_pages);
+
   const RaggedBatch& batch() const { return storage_->batch; }
   int64_t num_pages() const { return storage_->num_pages; }
   const SliceSpec& spec(int32_t sequence) const {
@@ -60,6 +66,10 @@ class RaggedCase {
     RaggedBatch batch;
     int64_t num_pages = 0;
   };
+
+  // Fills slices, tiles and batch from specs and page tables.
+  void LayOut();
+
   std::unique_ptr<Storage> storage_;
 };
 
