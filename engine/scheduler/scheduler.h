@@ -46,12 +46,12 @@ struct SchedulerOptions {
 struct SequenceLengths {
   int64_t prompt_len = 0;   // >= 1
   int64_t max_tokens = 0;   // new tokens a choice; 0: score the prompt only
-  int32_t num_choices = 1;  // >= 1
+  int32_t num_choices = 1;  // >= 1; read as 1 when max_tokens is 0
 };
 
 // Not thread-safe: called by the engine thread. A plan is open from Plan() to
-// Commit(): its spans stay valid, and no call but Plan() and the const ones
-// may be made.
+// Commit(). A request or choice that ends meanwhile is skipped by Commit, but
+// its pages are free and its spans gone: do not run the plan after that.
 class Scheduler {
  public:
   // `options` must be valid; `pages` must outlive this, and is changed by
@@ -68,7 +68,7 @@ class Scheduler {
 
   // OK if such a request can ever run here. INVALID_ARGUMENT: a length out of
   // range; more choices than max_running; more pages than there are, with
-  // reason CONTEXT_TOO_LONG (limit and got in pages). Thread-safe.
+  // reason CONTEXT_TOO_LONG (limit and got in tokens). Thread-safe.
   absl::Status CheckRunnable(const SequenceLengths& lengths) const;
 
   // Puts a request at the end of the line. Errors of CheckRunnable;
@@ -88,9 +88,10 @@ class Scheduler {
   void SetHeld(RequestId id, bool held);
 
   // Starts the requests that fit, in order of arrival, and chooses the next
-  // step's rows. The plan stays as it is until the next call. Empty: nothing to
-  // compute (no requests, all held, or all waiting for FinishChoice). Calling
-  // it again without Commit abandons the open plan: its rows were not computed.
+  // step's rows. The plan can be read until the next call; its page tables,
+  // until Commit. Empty: nothing to compute (no requests, all held, or all
+  // waiting for FinishChoice). Calling it again without Commit abandons the
+  // open plan: its rows were not computed and come again.
   const StepPlan& Plan();
 
   // The open plan was computed. A request whose prompt is now whole has one
@@ -112,15 +113,19 @@ class Scheduler {
   struct Request;
   struct PendingCopy;
 
+  // Moves requests from waiting to running while they fit.
   void StartWaiting();
+  // Rows that running choices are ready to compute.
+  int64_t CountDecodeRows() const;
+  // Appends chunks of prompts, first come first served, of at most `budget`
+  // rows in all.
   void PlanPrompts(int64_t budget);
   void PlanDecodeRows();
-  // Makes the sequence's page table cover positions [0, end).
-  void ExtendPageTable(Request& request, Sequence& sequence, int64_t end);
-  // Gives every choice its table once the prompt is whole.
-  void ShareDecodedPrompt(Request& request);
-  void ReleaseSequence(Request& request, int32_t choice);
-  void ReleaseRequest(Request& request);
+  void AppendSlice(Request& request, int32_t choice, int64_t num_tokens);
+  // Gives the other choices their tables once choice 0 has the whole prompt.
+  void SharePrompt(Request& request);
+  void ReleaseChoice(Request& request, int32_t choice);
+  Request* Find(RequestId id) const;
 
   const SchedulerOptions options_;
   PageAllocator* const pages_;

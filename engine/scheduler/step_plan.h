@@ -10,7 +10,7 @@
 
 namespace seer {
 
-// Chosen by the caller; unique among the requests a scheduler has.
+// Chosen by the caller, who uses each once.
 using RequestId = uint64_t;
 
 // Rows of one choice of a request: positions
