@@ -1,0 +1,64 @@
+#include "engine/kv_cache/kv_cache.h"
+
+#include <cstring>
+
+#include "base/status_macros.h"
+#include "kernels/ragged_batch.h"
+
+namespace seer {
+namespace {
+
+// Bytes of one page in one layer.
+size_t PageBytes(const KvCacheShape& shape) {
+  return size_t{2} * shape.num_kv_heads * kBlockSize * shape.head_dim *
+         SizeOf(shape.dtype);
+}
+size_t PoolBytes(const KvCacheShape& shape) {
+  return size_t{kNumPools} * shape.num_kv_heads * shape.head_dim *
+         sizeof(float);
+}
+
+}  // namespace
+
+size_t BytesPerPage(const KvCacheShape& shape) {
+  return shape.num_layers * (PageBytes(shape) + PoolBytes(shape));
+}
+
+absl::StatusOr<KvCache> KvCache::Allocate(const KvCacheShape& shape) {
+  KvCache cache;
+  cache.shape_ = shape;
+  const size_t num_pages = shape.num_layers * shape.num_pages;
+  SEER_ASSIGN_OR_RETURN(
+      cache.pages_, AnonymousMemory::Allocate(num_pages * PageBytes(shape)));
+  SEER_ASSIGN_OR_RETURN(
+      cache.pools_, AnonymousMemory::Allocate(num_pages * PoolBytes(shape)));
+  return cache;
+}
+
+PagedKv KvCache::layer(int32_t layer) const {
+  const size_t first_page = layer * shape_.num_pages;
+  PagedKv kv;
+  kv.pages = static_cast<char*>(pages_.data()) + first_page * PageBytes(shape_);
+  kv.pooled_keys = reinterpret_cast<float*>(static_cast<char*>(pools_.data()) +
+                                            first_page * PoolBytes(shape_));
+  kv.dtype = shape_.dtype;
+  kv.num_pages = shape_.num_pages;
+  kv.num_kv_heads = shape_.num_kv_heads;
+  kv.head_dim = shape_.head_dim;
+  return kv;
+}
+
+void KvCache::CopyPage(int32_t from, int32_t to) {
+  const auto copy = [&](const AnonymousMemory& memory, int32_t layer,
+                        size_t bytes) {
+    char* base =
+        static_cast<char*>(memory.data()) + layer * shape_.num_pages * bytes;
+    std::memcpy(base + to * bytes, base + from * bytes, bytes);
+  };
+  for (int32_t layer = 0; layer < shape_.num_layers; ++layer) {
+    copy(pages_, layer, PageBytes(shape_));
+    copy(pools_, layer, PoolBytes(shape_));
+  }
+}
+
+}  // namespace seer

@@ -1,0 +1,53 @@
+// The keys and values of all running sequences, in pages of 64 tokens.
+#ifndef SEER_ENGINE_KV_CACHE_KV_CACHE_H_
+#define SEER_ENGINE_KV_CACHE_KV_CACHE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "base/anonymous_memory.h"
+#include "kernels/dtype.h"
+#include "kernels/paged_kv.h"
+
+namespace seer {
+
+struct KvCacheShape {
+  int32_t num_layers = 0;
+  int32_t num_kv_heads = 0;
+  int32_t head_dim = 0;
+  DType dtype = DType::kBFloat16;
+  int64_t num_pages = 0;
+};
+
+// Bytes of one page over all layers, raw pools included.
+size_t BytesPerPage(const KvCacheShape& shape);
+
+// Storage only: which sequence owns which page is the allocator's to say. A
+// page number stands for the same block in every layer. Memory is taken up as
+// pages are first written. Not thread-safe.
+class KvCache {
+ public:
+  // RESOURCE_EXHAUSTED: no memory for it.
+  static absl::StatusOr<KvCache> Allocate(const KvCacheShape& shape);
+
+  const KvCacheShape& shape() const { return shape_; }
+
+  // One layer's pages and raw pooled keys; valid as long as the cache.
+  PagedKv layer(int32_t layer) const;
+
+  // Copies a page in every layer: keys, values and pools.
+  void CopyPage(int32_t from, int32_t to);
+
+  // Bytes reserved.
+  size_t num_bytes() const { return pages_.size() + pools_.size(); }
+
+ private:
+  KvCacheShape shape_;
+  AnonymousMemory pages_;  // [num_layers, num_pages, 2, Hk, 64, D], dtype
+  AnonymousMemory pools_;  // [num_layers, num_pages, Hk, kNumPools, D], fp32
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_KV_CACHE_KV_CACHE_H_

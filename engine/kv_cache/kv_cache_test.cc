@@ -1,0 +1,78 @@
+#include "engine/kv_cache/kv_cache.h"
+
+#include <algorithm>
+
+#include "gtest/gtest.h"
+
+namespace seer {
+namespace {
+
+KvCacheShape SmallShape() {
+  KvCacheShape shape;
+  shape.num_layers = 3;
+  shape.num_kv_heads = 2;
+  shape.head_dim = 16;
+  shape.dtype = DType::kFloat32;
+  shape.num_pages = 5;
+  return shape;
+}
+
+// Writes a value that names its layer and page over the whole page.
+void Stamp(const KvCache& cache, int32_t layer, int32_t page) {
+  const PagedKv kv = cache.layer(layer);
+  const float value = 100.0f * layer + page;
+  float* keys = static_cast<float*>(kv.pages) + kv.KeyOffset(page, 0);
+  std::fill(keys, keys + 2 * kv.num_kv_heads * kBlockSize * kv.head_dim, value);
+  float* pools = kv.pooled_keys + kv.PoolOffset(page, 0, 0);
+  std::fill(pools, pools + kv.num_kv_heads * kNumPools * kv.head_dim, -value);
+}
+
+TEST(KvCacheTest, LayersAndPagesDoNotOverlap) {
+  const KvCacheShape shape = SmallShape();
+  const absl::StatusOr<KvCache> cache = KvCache::Allocate(shape);
+  ASSERT_TRUE(cache.ok()) << cache.status();
+  EXPECT_EQ(cache->num_bytes(), shape.num_pages * BytesPerPage(shape));
+  for (int32_t layer = 0; layer < 3; ++layer) {
+    for (int32_t page = 0; page < 5; ++page) Stamp(*cache, layer, page);
+  }
+  for (int32_t layer = 0; layer < 3; ++layer) {
+    const PagedKv kv = cache->layer(layer);
+    const float* pages = static_cast<const float*>(kv.pages);
+    for (int32_t page = 0; page < 5; ++page) {
+      const float value = 100.0f * layer + page;
+      EXPECT_EQ(pages[kv.KeyOffset(page, 0)], value);
+      EXPECT_EQ(pages[kv.ValueOffset(page, 1) + 64 * 16 - 1], value);
+      EXPECT_EQ(kv.pooled_keys[kv.PoolOffset(page, 1, 3) + 15], -value);
+    }
+  }
+}
+
+TEST(KvCacheTest, CopiesAPageInEveryLayer) {
+  absl::StatusOr<KvCache> cache = KvCache::Allocate(SmallShape());
+  ASSERT_TRUE(cache.ok());
+  for (int32_t layer = 0; layer < 3; ++layer) {
+    for (int32_t page = 0; page < 5; ++page) Stamp(*cache, layer, page);
+  }
+  cache->CopyPage(4, 1);
+  for (int32_t layer = 0; layer < 3; ++layer) {
+    const PagedKv kv = cache->layer(layer);
+    const float* pages = static_cast<const float*>(kv.pages);
+    EXPECT_EQ(pages[kv.KeyOffset(1, 0)], 100.0f * layer + 4);
+    EXPECT_EQ(pages[kv.ValueOffset(1, 1) + 64 * 16 - 1], 100.0f * layer + 4);
+    EXPECT_EQ(kv.pooled_keys[kv.PoolOffset(1, 1, 3)], -100.0f * layer - 4);
+    EXPECT_EQ(pages[kv.KeyOffset(2, 0)], 100.0f * layer + 2);
+    EXPECT_EQ(pages[kv.KeyOffset(0, 0)], 100.0f * layer);
+  }
+}
+
+TEST(KvCacheTest, ReservesWithoutTouching) {
+  KvCacheShape shape = SmallShape();
+  shape.num_pages = 100 << 20;  // terabytes
+  EXPECT_TRUE(KvCache::Allocate(shape).ok());
+  shape.num_pages = int64_t{1} << 48;
+  EXPECT_EQ(KvCache::Allocate(shape).status().code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
+}  // namespace
+}  // namespace seer
