@@ -1,0 +1,53 @@
+// A gate set: a gate for one base model, and perhaps a budget profile, under a
+// name.
+#ifndef SEER_ENGINE_GATE_GATE_SET_H_
+#define SEER_ENGINE_GATE_GATE_SET_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/gate/budget_profile.h"
+#include "engine/gate/gate.h"
+
+namespace seer {
+
+// Immutable: any thread may read it.
+struct GateSet {
+  std::string name;     // models/{model}/gateSets/{id}, or "mean_pool"
+  std::string version;  // SHA-256, hex, of the file; "" for built-in
+  std::unique_ptr<const Gate> gate;
+  std::optional<BudgetProfile> profile;
+};
+
+// What a gate set file is loaded for.
+struct GateSetTarget {
+  GateShape shape;
+  std::string model_id;     // names the set: see Load
+  std::string fingerprint;  // of the base model
+};
+
+// mean_pool, without a profile.
+std::shared_ptr<const GateSet> BuiltinMeanPool(const GateShape& shape);
+
+// Loads a safetensors file of format_version 1:
+//   model.layers.{i}.self_attn.attn_gate.mask_linear_k.weight (and, in all
+//   layers or none, mask_linear_q.weight), bf16 or fp32, shapes as in
+//   AttnGateWeights; none of them in a file of design mean_pool, which holds
+//   only a profile;
+//   budget_profile [layers, Hq, P] and budget_profile_densities [P], fp32,
+//   both or neither (a mean_pool file must have them).
+// Header metadata must hold format_version, design, block_size (64) and
+// fingerprint. The set's name is
+// models/{model_id}/gateSets/sha256-{first 12 digits of the digest}.
+// NOT_FOUND: no such file. INVALID_ARGUMENT: no safetensors, an unknown or
+// missing name, a wrong dtype or shape, a value that is not finite.
+// FAILED_PRECONDITION: another base model's. Messages name the tensor or
+// metadata field.
+absl::StatusOr<std::shared_ptr<const GateSet>> LoadGateSet(
+    const std::string& path, const GateSetTarget& target);
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_GATE_GATE_SET_H_

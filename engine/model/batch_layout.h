@@ -1,0 +1,78 @@
+// A step's sequences laid out as kernels read them. No torch.
+#ifndef SEER_ENGINE_MODEL_BATCH_LAYOUT_H_
+#define SEER_ENGINE_MODEL_BATCH_LAYOUT_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/model/batch_sequence.h"
+#include "kernels/block_selection/block_selection.h"
+#include "kernels/ragged_batch.h"
+
+namespace seer {
+
+// Rows are packed in the order of the sequences. Borrows from the sequences it
+// was built of; movable, and what batch() points to moves along.
+class BatchLayout {
+ public:
+  // The prompt tiles that one gate scores.
+  struct GateGroup {
+    const Gate* gate = nullptr;
+    const GateEntries* entries = nullptr;
+    std::vector<int32_t> tile_indices;  // ascending
+  };
+  // A row whose logits are wanted.
+  struct LogitsRow {
+    int32_t sequence = 0;
+    int32_t position = 0;  // in the sequence
+    int32_t row = 0;       // packed
+  };
+
+  // INVALID_ARGUMENT: no sequence, or one that breaks SequenceSlice's limits.
+  static absl::StatusOr<BatchLayout> Build(
+      absl::Span<const BatchSequence> sequences);
+
+  // Valid until this object is moved or destroyed.
+  RaggedBatch batch() const;
+
+  // Ids of all rows, [num_rows].
+  const std::vector<int64_t>& tokens() const { return tokens_; }
+  // In order of first use; empty: every tile reads everything.
+  const std::vector<GateGroup>& gates() const { return gates_; }
+  // In order of row.
+  const std::vector<LogitsRow>& logits_rows() const { return logits_rows_; }
+
+  // Largest number of blocks that a prompt tile sees; 0: no prompt tile.
+  int32_t max_visible_blocks() const { return max_visible_blocks_; }
+
+  // The rules of one layer, [num_sequences].
+  std::vector<SelectionRule> Rules(int32_t layer) const;
+
+  // Adds one layer's blocks to the sequences that count them: `selected`
+  // [num_sequences] by SelectBlocks, over tiles and heads; empty: all.
+  void CountBlocks(int32_t layer, int32_t num_query_heads,
+                   absl::Span<const int64_t> selected) const;
+
+ private:
+  BatchLayout() = default;
+  void AddTiles(int32_t sequence);
+  void AddGates();
+  void AddLogitsRows(int32_t sequence);
+
+  absl::Span<const BatchSequence> sequences_;
+  std::vector<SequenceSlice> slices_;
+  std::vector<Tile> tiles_;
+  std::vector<int64_t> visible_;  // [num_sequences], prompt tiles, one head
+  std::vector<int64_t> tokens_;
+  std::vector<GateGroup> gates_;
+  std::vector<LogitsRow> logits_rows_;
+  int32_t num_prompt_tiles_ = 0;
+  int32_t max_visible_blocks_ = 0;
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_MODEL_BATCH_LAYOUT_H_

@@ -1,0 +1,46 @@
+// One sequence's part of a step, as the model takes it.
+#ifndef SEER_ENGINE_MODEL_BATCH_SEQUENCE_H_
+#define SEER_ENGINE_MODEL_BATCH_SEQUENCE_H_
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "engine/gate/gate.h"
+#include "engine/gate/gate_entries.h"
+#include "engine/gate/policy/selection_plan.h"
+#include "engine/sparsity_policy.h"
+#include "engine/token.h"
+
+namespace seer {
+
+// The rows of a sequence whose logits are wanted.
+enum class LogitsRows { kNone, kLast, kAll };
+
+// Rows at positions [position_begin, position_begin + tokens.size()), all of
+// the prompt or all generated, with the limits of SequenceSlice
+// (kernels/ragged_batch.h). Everything is borrowed for the call.
+struct BatchSequence {
+  absl::Span<const TokenId> tokens;  // >= 1, each in [0, vocab_size)
+  int32_t position_begin = 0;
+  int32_t prompt_len = 0;
+  absl::Span<const int32_t>
+      page_table;  // page of each block up to the last row
+
+  // How a prompt's tiles choose blocks. `plan` null or dense: they read
+  // everything, and the other two are not needed. Not read for generated rows.
+  const SelectionPlan* plan = nullptr;
+  const Gate* gate = nullptr;
+  const GateEntries* gate_entries = nullptr;
+
+  LogitsRows logits = LogitsRows::kNone;
+
+  // Out, null: not wanted: [num_layers]; the blocks that the prompt tiles of
+  // this step see and read are added.
+  LayerBlocks* blocks = nullptr;
+
+  bool is_prompt() const { return position_begin < prompt_len; }
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_MODEL_BATCH_SEQUENCE_H_

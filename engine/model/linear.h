@@ -1,0 +1,34 @@
+// A matrix of weights, laid out for products with a few or many rows.
+#ifndef SEER_ENGINE_MODEL_LINEAR_H_
+#define SEER_ENGINE_MODEL_LINEAR_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace seer {
+
+// y = x @ W^T without bias. Throws what ATen throws.
+class Linear {
+ public:
+  Linear() = default;
+
+  // `weight` [num_outputs, num_inputs], fp32 or bf16; not referenced
+  // afterwards where it could be packed.
+  explicit Linear(const at::Tensor& weight);
+
+  // x [num_rows, num_inputs] -> [num_rows, num_outputs], of the weights' dtype,
+  // accumulated in fp32.
+  at::Tensor Multiply(const at::Tensor& x) const;
+
+  int64_t num_bytes() const { return num_bytes_; }
+
+ private:
+  at::Tensor weight_;
+  bool packed_ = false;
+  int64_t num_bytes_ = 0;
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_MODEL_LINEAR_H_
