@@ -31,9 +31,6 @@ struct EventStreamOptions {
   int64_t max_delta_tokens = 256;
 };
 
-// Bytes that an event occupies, its strings and vectors with it; approximate.
-int64_t EventBytes(const Event& event);
-
 class EventQueue;
 
 // The engine's end. Used by one thread, the engine's; the reader may be on any
@@ -61,15 +58,15 @@ class EventOutbox {
   // through the reader, `wake` being called then.
   bool full() const;
 
-  // How long, as far as calls at earlier times can tell, there has been
-  // something to read and the reader took nothing. Call it regularly while the
-  // request lives. From some N seconds on the engine ends the request with
-  // SlowReaderError.
+  // How long there has been something to read and the reader took nothing, as
+  // far as earlier calls can tell: call it each step while the request lives.
+  // Too low by at most the time between calls, never too high. From some N
+  // seconds on the engine ends the request with SlowReaderError.
   absl::Duration StalledFor(absl::Time now);
 
  private:
   std::shared_ptr<EventQueue> queue_;
-  int64_t deliveries_seen_ = -1;  // at the last StalledFor
+  int64_t stall_mark_ = 0;  // at the last StalledFor
   absl::Time stalled_since_;
 };
 
