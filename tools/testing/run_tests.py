@@ -1,0 +1,149 @@
+"""Runs the lint and the tests, and counts them; see tools/test.
+
+  run_tests.py                            everything
+  run_tests.py --changed-since REVISION   the lint, and tests of what changed
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import bazel_results
+
+_ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
+
+_BAZEL_FLAGS = [
+    "--keep_going",
+    "--noshow_progress",
+]
+
+# Each a name and a command that fails where something is wrong.
+_LINT = [
+    ("layers of #includes", ["tools/lint/check_layers.py"]),
+    ("layers of targets", ["tools/lint/check_dependencies.py"]),
+    ("format", ["tools/lint/check_format.py"]),
+    ("shell scripts", ["tools/lint/check_shell"]),
+    (
+        "lock annotations",
+        ["bazel", "build", "--config=thread_safety", "--keep_going"]
+        + ["--noshow_progress", "//..."],
+    ),
+]
+
+# What the sanitizers cannot run: LibTorch is not built for them.
+_NO_TORCH = "tests(//...) except rdeps(//..., @libtorch//...)"
+
+
+def run_step(name, command):
+    """The tally, 1 passed or 1 failed, of a command."""
+    print(f"== {name}", flush=True)
+    start = time.monotonic()
+    code = subprocess.run(command, cwd=_ROOT).returncode
+    outcome = "passed" if code == 0 else "FAILED"
+    print(f"== {name}: {outcome}, {time.monotonic() - start:.0f} s", flush=True)
+    if code == 0:
+        return bazel_results.Tally(passed=1)
+    return bazel_results.Tally(failures=[name])
+
+
+def run_bazel_tests(name, flags, targets):
+    """The tally of a `bazel test` of some targets."""
+    print(f"== {name}", flush=True)
+    start = time.monotonic()
+    with tempfile.NamedTemporaryFile("r", suffix=".json") as events:
+        code = subprocess.run(
+            ["bazel", "test", *_BAZEL_FLAGS, *flags]
+            + [f"--build_event_json_file={events.name}", "--", *targets],
+            cwd=_ROOT,
+        ).returncode
+        tally = bazel_results.count_events(events)
+    if code != 0 and not tally.failures:
+        tally.failures.append(f"bazel test exited with {code}")
+    tally.failures = [f"{name}: {line}" for line in tally.failures]
+    tally.skips = [f"{name}: {line}" for line in tally.skips]
+    print(f"== {name}: {tally.line()}, {time.monotonic() - start:.0f} s", flush=True)
+    return tally
+
+
+def query(expression):
+    """The labels that a bazel query gives."""
+    return subprocess.run(
+        ["bazel", "query", "--noshow_progress", "--keep_going", expression],
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout.split()
+
+
+def tests_of_change(revision):
+    """The tests that depend on a file that differs from `revision`."""
+    changed = subprocess.run(
+        f"git diff --name-only {revision} && "
+        "git ls-files --others --exclude-standard",
+        cwd=_ROOT,
+        shell=True,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout.splitlines()
+    if any(f == "WORKSPACE" or f == ".bazelrc" for f in changed):
+        return ["//..."]
+    files = [f for f in changed if os.path.exists(os.path.join(_ROOT, f))]
+    if not files:
+        return []
+    return query(f"tests(rdeps(//..., set({' '.join(files)})))")
+
+
+def run_everything():
+    tally = bazel_results.Tally()
+    for name, command in _LINT:
+        tally.add(run_step(name, command))
+    tally.add(run_bazel_tests("tests", [], ["//..."]))
+    plain = query(_NO_TORCH)
+    if not plain:
+        tally.failures.append("sanitizers: found no test to run")
+        return tally
+    tally.add(
+        run_bazel_tests(
+            "asan, ubsan",
+            ["--config=asan_ubsan", "--build_tests_only"]
+            + ["--test_tag_filters=-no_sanitizer"],
+            plain,
+        )
+    )
+    flags = ["--config=tsan", "--build_tests_only"]
+    tally.add(run_bazel_tests("tsan", flags, plain))
+    return tally
+
+
+def run_change(revision):
+    tally = bazel_results.Tally()
+    for name, command in _LINT:
+        tally.add(run_step(name, command))
+    targets = tests_of_change(revision)
+    if targets:
+        tally.add(run_bazel_tests("tests of the change", [], targets))
+    return tally
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--changed-since", metavar="REVISION")
+    arguments = parser.parse_args()
+    if arguments.changed_since:
+        tally = run_change(arguments.changed_since)
+    else:
+        tally = run_everything()
+    for line in tally.skips:
+        print("skipped:", line)
+    for line in tally.failures:
+        print("failed:", line)
+    print(tally.line(), flush=True)
+    return 1 if tally.failures or not tally.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
