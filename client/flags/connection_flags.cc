@@ -1,0 +1,60 @@
+#include "client/flags/connection_flags.h"
+
+#include "base/status_macros.h"
+#include "client/flags/text_input.h"
+
+namespace seer {
+
+void ConnectionFlags::AddTo(FlagSet* flags) {
+  flags->Group("Connection");
+  flags->Add("server", &server_, "HOST:PORT",
+             "the server; default " + ClientOptions().target);
+  flags->Add("timeout", &timeout_, "DURATION",
+             "give up after this long, e.g. 90s or 5m; default: never");
+  flags->Add("retries", &retries_, "N",
+             "further tries while the server is unavailable and has not yet "
+             "answered; default " +
+                 std::to_string(retries_));
+  flags->Add("tls", &tls_, "", "use TLS with the system's certificates");
+  flags->Add("ca_file", &ca_file_, "PEM",
+             "use TLS and trust these certificates");
+  flags->Add("cert_file", &cert_file_, "PEM",
+             "use TLS and show this certificate (needs --key_file)");
+  flags->Add("key_file", &key_file_, "PEM", "the key of --cert_file");
+  flags->Add("tls_server_name", &tls_server_name_, "NAME",
+             "expect the server's certificate to carry this name");
+}
+
+absl::StatusOr<ClientOptions> ConnectionFlags::Options() const {
+  ClientOptions options;
+  options.target = server_;
+  if (timeout_ <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError("--timeout must be positive");
+  }
+  if (retries_ < 0 || retries_ > 100) {
+    return absl::InvalidArgumentError("--retries must be 0 to 100");
+  }
+  options.retry.max_attempts = retries_ + 1;
+  if (cert_file_.empty() != key_file_.empty()) {
+    return absl::InvalidArgumentError("--cert_file and --key_file go together");
+  }
+  if (!tls_ && ca_file_.empty() && cert_file_.empty()) {
+    if (!tls_server_name_.empty()) {
+      return absl::InvalidArgumentError("--tls_server_name needs --tls");
+    }
+    return options;
+  }
+  TlsOptions tls;
+  tls.server_name = tls_server_name_;
+  if (!ca_file_.empty()) {
+    SEER_ASSIGN_OR_RETURN(tls.root_certificates, ReadTextFile(ca_file_));
+  }
+  if (!cert_file_.empty()) {
+    SEER_ASSIGN_OR_RETURN(tls.certificate_chain, ReadTextFile(cert_file_));
+    SEER_ASSIGN_OR_RETURN(tls.private_key, ReadTextFile(key_file_));
+  }
+  options.tls = std::move(tls);
+  return options;
+}
+
+}  // namespace seer

@@ -1,0 +1,38 @@
+// The sparsity policy of a request, from flags.
+#ifndef SEER_CLIENT_FLAGS_POLICY_FLAGS_H_
+#define SEER_CLIENT_FLAGS_POLICY_FLAGS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "client/flags/flag_set.h"
+#include "proto/seer/v1/sparsity.pb.h"
+
+namespace seer {
+
+class PolicyFlags {
+ public:
+  // Must outlive `flags`' Parse.
+  void AddTo(FlagSet* flags);
+
+  // Unset where no flag was given: the server's default policy. Ranges are the
+  // server's to check. INVALID_ARGUMENT: two budgets, an unknown allocation.
+  absl::StatusOr<std::optional<v1::SparsityPolicy>> Policy() const;
+
+ private:
+  bool dense_ = false;
+  std::optional<double> target_sparsity_;
+  std::optional<int64_t> top_k_blocks_;
+  std::optional<int64_t> token_budget_;
+  std::optional<double> threshold_;
+  std::string gate_;
+  std::string allocation_;
+  std::optional<int32_t> sink_blocks_;
+  std::optional<int32_t> dense_last_blocks_;
+};
+
+}  // namespace seer
+
+#endif  // SEER_CLIENT_FLAGS_POLICY_FLAGS_H_

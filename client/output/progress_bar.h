@@ -1,0 +1,34 @@
+// How far the server is with a prompt, on a terminal.
+#ifndef SEER_CLIENT_OUTPUT_PROGRESS_BAR_H_
+#define SEER_CLIENT_OUTPUT_PROGRESS_BAR_H_
+
+#include <cstdint>
+#include <ostream>
+
+namespace seer {
+
+// One line, drawn over itself:
+//   prefill [############............] 3072/6021 tokens  51 %
+class ProgressBar {
+ public:
+  // Null: draws nothing. Else a terminal, which must outlive this.
+  explicit ProgressBar(std::ostream* terminal) : terminal_(terminal) {}
+  // Clears the line.
+  ~ProgressBar() { Clear(); }
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  // `total` > 0; `processed` in [0, total].
+  void Draw(int64_t processed, int64_t total);
+  // Takes the bar away, so that other text may follow. Nothing where no bar
+  // stands.
+  void Clear();
+
+ private:
+  std::ostream* const terminal_;
+  bool drawn_ = false;
+};
+
+}  // namespace seer
+
+#endif  // SEER_CLIENT_OUTPUT_PROGRESS_BAR_H_

@@ -1,0 +1,36 @@
+// The words that stand for the wire's enumerations, in JSON and in text.
+#ifndef SEER_CLIENT_OUTPUT_WORDS_H_
+#define SEER_CLIENT_OUTPUT_WORDS_H_
+
+#include <string>
+
+#include "google/protobuf/duration.pb.h"
+#include "proto/seer/v1/completion.pb.h"
+#include "proto/seer/v1/sparsity.pb.h"
+
+namespace seer {
+
+// Lower case, without the enumeration's prefix: "end_of_text"; "unspecified"
+// for 0 and "unknown" for a value that this client does not know.
+std::string Word(v1::FinishReason reason);
+std::string Word(v1::DenseFallback fallback);
+std::string Word(v1::Allocation allocation);
+std::string Word(v1::GateLabel label);
+std::string Word(v1::BuiltinGate gate);
+
+// As --gate takes it; "" where the policy names none.
+std::string GateWord(const v1::SparsityPolicy& policy);
+
+double Seconds(const google::protobuf::Duration& duration);
+
+// Output tokens after the first of each choice, per second of decoding; 0
+// where there was none.
+double TokensPerSecond(const v1::CompleteResult& result);
+
+// "TTFT 1.83 s, 41.2 tokens/s, 6021 prompt + 64 output tokens, realized
+// sparsity 0.801, gate mean_pool"
+std::string ClosingLine(const v1::CompleteResult& result);
+
+}  // namespace seer
+
+#endif  // SEER_CLIENT_OUTPUT_WORDS_H_
