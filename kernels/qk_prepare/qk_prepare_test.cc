@@ -37,7 +37,7 @@ const std::vector<std::vector<StepSlice>> kSteps = {
 };
 
 bool SameBits(const float* a, const float* b, int64_t n) {
-  return std::memcmp(a, b, n * sizeof(float)) == 0;
+  return n == 0 || std::memcmp(a, b, n * sizeof(float)) == 0;
 }
 
 bool SameBits(const TypedArray& a, const TypedArray& b) {
