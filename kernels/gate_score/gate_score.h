@@ -71,13 +71,15 @@ struct GateScoreArgs {
 
 // Rounding: pools fp32, then dtype; projection accumulates fp32, then dtype;
 // RoPE (at the position of the block's first token) in fp32, then dtype;
-// logits q.k / sqrt(D) in fp32.
-// INVALID_ARGUMENT: shapes disagree. UNIMPLEMENTED: no kernel for this shape.
+// logits q.k / sqrt(D) in fp32. A logit depends on its two entries only: not
+// on the other tiles, the chunking or the number of threads.
+// INVALID_ARGUMENT: shapes disagree.
 absl::Status GateScore(Backend backend, const GateScoreArgs& args,
                        DeviceStream stream);
 
-// softmax of one row of logits in fp32: probs[j] for j < num_visible. What the
-// threshold budget compares.
+// softmax of one row of logits in fp32, summed in order: probs[j] for
+// j < num_visible. What the threshold budget compares, in every backend. A NaN
+// logit gets 0; logits equal to an infinite largest share all of it.
 void GateSoftmax(const float* logits, int32_t num_visible, float* probs);
 
 }  // namespace seer

@@ -1,0 +1,81 @@
+// The gate of one layer over one prompt, SmolLM2-135M's heads:
+//   gate_score_benchmark --benchmark_repetitions=5
+#include <numeric>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "benchmark/benchmark.h"
+#include "kernels/gate_score/gate_score.h"
+#include "tests/testing/paged_sequences.h"
+#include "tests/testing/scored_gate.h"
+
+namespace seer {
+namespace {
+
+enum class Gate { kMeanPool, kSingle, kDouble };
+
+GateWeights MakeGate(Gate gate, const HeadShape& shape) {
+  PoolSet avg, all;
+  avg.avg = all.max = all.min = all.avg = true;
+  switch (gate) {
+    case Gate::kMeanPool:
+      return MeanPoolGate();
+    case Gate::kSingle:
+      return RandomGate(shape, DType::kBFloat16, avg, all, false, 1);
+    case Gate::kDouble:
+      break;
+  }
+  return RandomGate(shape, DType::kBFloat16, all, all, true, 1);
+}
+
+void Prefill(benchmark::State& state, Backend backend, Gate gate) {
+  const HeadShape shape{9, 3, 64};
+  const int32_t len = static_cast<int32_t>(state.range(0));
+  ThreadPool threads(static_cast<int>(state.range(1)));
+  PagedSequences sequences(shape, DType::kBFloat16,
+                           {RandomTokens(shape, len, len, DType::kBFloat16, 1)},
+                           RopeConfig(), 1);
+  const PreparedStep step =
+      sequences.Prepare(Backend::kCpu, sequences.WholePrompts());
+  ScoredGate scored(&sequences, MakeGate(gate, shape));
+  const int32_t num_tiles = step.batch.batch().num_prompt_tiles;
+  std::vector<int32_t> tiles(num_tiles);
+  std::iota(tiles.begin(), tiles.end(), 0);
+  std::vector<float> logits(int64_t{num_tiles} * shape.num_query_heads *
+                            ScoredGate::RowLen(step));
+  const GateScoreArgs args = scored.Args(step, tiles, logits.data());
+  for (auto _ : state) {
+    if (!GateScore(backend, args, DeviceStream{&threads}).ok()) {
+      state.SkipWithError("refused");
+    }
+  }
+}
+
+void Sizes(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"tokens", "threads"})
+      ->Args({2048, 1})
+      ->Args({8192, 1})
+      ->Args({8192, 2})
+      ->Args({32768, 2})
+      ->Unit(benchmark::kMicrosecond)
+      ->UseRealTime();
+}
+
+BENCHMARK_CAPTURE(Prefill, cpu_mean_pool, Backend::kCpu, Gate::kMeanPool)
+    ->Apply(Sizes);
+BENCHMARK_CAPTURE(Prefill, cpu_qavg_kmaxminavg, Backend::kCpu, Gate::kSingle)
+    ->Apply(Sizes);
+BENCHMARK_CAPTURE(Prefill, cpu_qmaxminavg_kmaxminavg, Backend::kCpu,
+                  Gate::kDouble)
+    ->Apply(Sizes);
+BENCHMARK_CAPTURE(Prefill, reference_qavg_kmaxminavg, Backend::kReference,
+                  Gate::kSingle)
+    ->ArgNames({"tokens", "threads"})
+    ->Args({2048, 1})
+    ->Unit(benchmark::kMicrosecond)
+    ->UseRealTime();
+
+}  // namespace
+}  // namespace seer
+
+BENCHMARK_MAIN();
