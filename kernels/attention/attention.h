@@ -26,13 +26,16 @@ struct AttentionArgs {
   const void* queries = nullptr;  // [num_rows, Hq, D], roped
   PagedKv kv;                     // holds this step's keys and values too
   BlockSets sets;                 // bits null: every tile reads everything
-  float scale = 0.0f;             // usually 1 / sqrt(D)
+  float scale = 0.0f;             // > 0, usually 1 / sqrt(D)
 
   void* out = nullptr;           // out [num_rows, Hq, D]
   float* log_sum_exp = nullptr;  // out [num_rows, Hq], natural log, or null
 };
 
 // D <= 256, even; 64 and 128 are fast. Accumulation is fp32 or wider.
+// A row's result does not depend, in any bit, on the other rows of the batch,
+// on chunking or on the number of threads. kv.pooled_keys is not read; neither
+// are tokens of a page past those present, whatever is there.
 // INVALID_ARGUMENT: shapes disagree. UNIMPLEMENTED: no kernel for this shape.
 absl::Status Attend(Backend backend, const AttentionArgs& args,
                     DeviceStream stream);

@@ -1,0 +1,293 @@
+#include "kernels/attention/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "gtest/gtest.h"
+#include "kernels/attention/cpu/attention_cpu.h"
+#include "kernels/attention/cpu/instruction_set.h"
+#include "tests/testing/attention_case.h"
+#include "tests/testing/plain_attention.h"
+
+namespace seer {
+namespace {
+
+constexpr uint64_t kSeed = 31;
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+std::vector<uint64_t> Seeds(size_t n, uint64_t first = kSeed) {
+  std::vector<uint64_t> seeds(n);
+  for (size_t i = 0; i < n; ++i) seeds[i] = first + i;
+  return seeds;
+}
+
+AttentionResult Reference(const AttentionCase& c) {
+  return c.Run([](const AttentionArgs& args) {
+    ASSERT_TRUE(Attend(Backend::kReference, args, {}).ok());
+  });
+}
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() &&
+         std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// Rows [begin, begin + n) of a result.
+AttentionResult Rows(const AttentionCase& c, const AttentionResult& result,
+                     int32_t begin, int32_t n) {
+  const int64_t heads = c.shape().num_query_heads();
+  const int64_t width = heads * c.shape().head_dim;
+  AttentionResult rows;
+  rows.out.assign(result.out.begin() + begin * width,
+                  result.out.begin() + (begin + n) * width);
+  rows.log_sum_exp.assign(result.log_sum_exp.begin() + begin * heads,
+                          result.log_sum_exp.begin() + (begin + n) * heads);
+  return rows;
+}
+
+void ExpectSame(const AttentionResult& a, const AttentionResult& b) {
+  EXPECT_TRUE(SameBits(a.out, b.out));
+  EXPECT_TRUE(SameBits(a.log_sum_exp, b.log_sum_exp));
+}
+
+// The CPU backend with each of its instruction sets that has a kernel.
+struct CpuTarget {
+  InstructionSet instruction_set;
+  DType dtype;
+};
+
+std::vector<CpuTarget> CpuTargets() {
+  std::vector<CpuTarget> targets;
+  for (const InstructionSet set : kInstructionSets) {
+    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+      if (HasKernel(set, dtype)) targets.push_back({set, dtype});
+    }
+  }
+  return targets;
+}
+
+class CpuAttentionTest : public testing::TestWithParam<CpuTarget> {
+ protected:
+  void SetUp() override {
+    if (!IsSupported(instruction_set())) {
+      GTEST_SKIP() << "this machine has no " << Name(instruction_set());
+    }
+  }
+
+  InstructionSet instruction_set() const { return GetParam().instruction_set; }
+  DType dtype() const { return GetParam().dtype; }
+
+  AttentionResult Run(const AttentionCase& c, int num_threads = 2) const {
+    ThreadPool threads(num_threads);
+    DeviceStream stream;
+    stream.executor = &threads;
+    return c.Run([&](const AttentionArgs& args) {
+      AttendOnCpu(args, instruction_set(), stream);
+    });
+  }
+
+  void ExpectMatchesReference(const AttentionCase& c) const {
+    EXPECT_TRUE(WithinAttentionBudget(c.Args(nullptr, nullptr), Run(c),
+                                      c.Run(AttendPlainly),
+                                      Reference(c.Widened())));
+  }
+};
+
+TEST_P(CpuAttentionTest, MatchesReferenceOnRandomBatches) {
+  const int32_t head_dims[] = {64, 128, 80, 32, 50, 256, 16};
+  std::mt19937_64 random(kSeed);
+  for (int32_t group = 1; group <= 16; ++group) {
+    AttentionShape shape;
+    shape.group = group;
+    shape.num_kv_heads = group <= 4 ? 1 + random() % 3 : 1;
+    shape.head_dim = head_dims[group % 7];
+    std::vector<SliceSpec> specs;
+    std::vector<SetPattern> patterns;
+    for (int i = 0; i < 4; ++i) {
+      specs.push_back(RandomSlice(320, random));
+      patterns.push_back(static_cast<SetPattern>(random() % 4));
+    }
+    if (random() % 4 == 0) patterns.clear();
+    SCOPED_TRACE("group " + std::to_string(group));
+    ExpectMatchesReference(
+        AttentionCase(shape, dtype(), specs, patterns, Seeds(4, random())));
+  }
+}
+
+TEST_P(CpuAttentionTest, MatchesReferenceAtBlockBorders) {
+  for (const int32_t len : {1, 2, 63, 64, 65, 127, 128, 129}) {
+    SCOPED_TRACE(len);
+    ExpectMatchesReference(AttentionCase(
+        {2, 2, 64}, dtype(),
+        {WholePrompt(len), WholePrompt(len), GeneratedRows(len, len, 1)},
+        {SetPattern::kAll, SetPattern::kSparse, SetPattern::kAll}, Seeds(3)));
+  }
+}
+
+TEST_P(CpuAttentionTest, MatchesReferenceOnLongSequences) {
+  ExpectMatchesReference(
+      AttentionCase({1, 3, 64}, dtype(),
+                    {WholePrompt(1000), PromptChunk(4097, 4032, 4097),
+                     PromptChunk(8191, 8128, 8191), GeneratedRows(9, 4096, 1),
+                     GeneratedRows(8000, 8180, 11)},
+                    {SetPattern::kSparse, SetPattern::kSparse, SetPattern::kAll,
+                     SetPattern::kAll, SetPattern::kAll},
+                    Seeds(5)));
+}
+
+TEST_P(CpuAttentionTest, ChunkedEqualsWhole) {
+  const AttentionShape shape = {2, 3, 64};
+  const std::vector<SetPattern> sparse = {SetPattern::kSparse};
+  const AttentionCase whole(shape, dtype(), {WholePrompt(1000)}, sparse,
+                            Seeds(1));
+  const AttentionResult expected = Run(whole);
+  for (int32_t begin = 0; begin < 1000;) {
+    const int32_t end = std::min(1000, begin + 64 * (1 + begin / 64 % 5));
+    const AttentionCase chunk(shape, dtype(), {PromptChunk(1000, begin, end)},
+                              sparse, Seeds(1));
+    ExpectSame(Run(chunk), Rows(whole, expected, begin, end - begin));
+    begin = end;
+  }
+}
+
+TEST_P(CpuAttentionTest, NeighboursChangeNothing) {
+  const AttentionShape shape = {2, 3, 64};
+  const std::vector<SliceSpec> specs = {
+      WholePrompt(200), GeneratedRows(5, 1500, 1), PromptChunk(777, 320, 512),
+      GeneratedRows(60, 61, 70), WholePrompt(1)};
+  const std::vector<SetPattern> patterns = {
+      SetPattern::kSparse, SetPattern::kAll, SetPattern::kNoDiagonal,
+      SetPattern::kAll, SetPattern::kAll};
+  const std::vector<uint64_t> seeds = Seeds(specs.size());
+  const AttentionCase together(shape, dtype(), specs, patterns, seeds);
+  const AttentionResult result = Run(together);
+  int32_t row = 0;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    const AttentionCase alone(shape, dtype(), {specs[i]}, {patterns[i]},
+                              {seeds[i]});
+    ExpectSame(Run(alone), Rows(together, result, row, specs[i].num_rows));
+    row += specs[i].num_rows;
+  }
+}
+
+// As when a preempted request recomputes the rows it had generated one by one.
+TEST_P(CpuAttentionTest, GeneratedRowsAreTheSameAloneAndTogether) {
+  const AttentionShape shape = {1, 9, 80};
+  const AttentionCase together(shape, dtype(), {GeneratedRows(40, 1270, 60)},
+                               {}, Seeds(1));
+  const AttentionResult result = Run(together);
+  for (const int32_t i : {0, 8, 9, 10, 31, 59}) {
+    const AttentionCase alone(shape, dtype(), {GeneratedRows(40, 1270 + i, 1)},
+                              {}, Seeds(1));
+    ExpectSame(Run(alone), Rows(together, result, i, 1));
+  }
+}
+
+TEST_P(CpuAttentionTest, ThreadsChangeNothing) {
+  const AttentionCase c(
+      {1, 4, 64}, dtype(),
+      {WholePrompt(500), GeneratedRows(5, 3000, 1), GeneratedRows(5, 64, 20)},
+      {SetPattern::kSparse, SetPattern::kAll, SetPattern::kAll}, Seeds(3));
+  const AttentionResult one = Run(c, 1);
+  ExpectSame(Run(c, 3), one);
+  ExpectSame(c.Run([&](const AttentionArgs& args) {
+    AttendOnCpu(args, instruction_set(), {});
+  }),
+             one);
+}
+
+TEST_P(CpuAttentionTest, FullSetsEqualDense) {
+  const std::vector<SliceSpec> specs = {WholePrompt(500),
+                                        PromptChunk(700, 256, 384)};
+  const AttentionShape shape = {1, 5, 128};
+  const AttentionCase full(shape, dtype(), specs,
+                           {SetPattern::kAll, SetPattern::kAll}, Seeds(2));
+  const AttentionCase dense(shape, dtype(), specs, {}, Seeds(2));
+  ExpectSame(Run(full), Run(dense));
+}
+
+TEST_P(CpuAttentionTest, EmptySetsGiveZero) {
+  const AttentionCase c({1, 2, 64}, dtype(), {WholePrompt(130)},
+                        {SetPattern::kEmpty}, Seeds(1));
+  const AttentionResult result = Run(c);
+  EXPECT_EQ(result.out, std::vector<float>(130 * 2 * 64, 0.0f));
+  EXPECT_EQ(result.log_sum_exp, std::vector<float>(130 * 2, -kInf));
+}
+
+TEST_P(CpuAttentionTest, LogSumExpIsOptional) {
+  const AttentionCase c({1, 2, 64}, dtype(),
+                        {WholePrompt(130), GeneratedRows(5, 2000, 1)}, {},
+                        Seeds(2));
+  const AttentionResult without = c.Run([&](AttentionArgs args) {
+    args.log_sum_exp = nullptr;
+    AttendOnCpu(args, instruction_set(), {});
+  });
+  EXPECT_TRUE(SameBits(without.out, Run(c).out));
+}
+
+// Scores far apart and far from 0, as sharp heads have them.
+TEST_P(CpuAttentionTest, LargeScoresStayFinite) {
+  const AttentionCase c({1, 1, 64}, dtype(), {WholePrompt(300)}, {}, Seeds(1));
+  const auto sharpen = [](AttentionArgs args) {
+    args.scale = 40.0f;
+    return args;
+  };
+  const AttentionCase wide = c.Widened();
+  EXPECT_TRUE(WithinAttentionBudget(
+      c.Args(nullptr, nullptr), c.Run([&](const AttentionArgs& args) {
+        AttendOnCpu(sharpen(args), instruction_set(), {});
+      }),
+      c.Run([&](const AttentionArgs& args) { AttendPlainly(sharpen(args)); }),
+      wide.Run([&](const AttentionArgs& args) {
+        ASSERT_TRUE(Attend(Backend::kReference, sharpen(args), {}).ok());
+      })));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, CpuAttentionTest, testing::ValuesIn(CpuTargets()),
+    [](const testing::TestParamInfo<CpuTarget>& target) {
+      return std::string(Name(target.param.instruction_set)) +
+             (target.param.dtype == DType::kFloat32 ? "_on_fp32" : "_on_bf16");
+    });
+
+TEST(AttentionTest, CpuBackendUsesTheBestInstructionSet) {
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    const AttentionCase c({1, 2, 64}, dtype, {WholePrompt(130)}, {}, Seeds(1));
+    const AttentionResult backend = c.Run([](const AttentionArgs& args) {
+      ASSERT_TRUE(Attend(Backend::kCpu, args, {}).ok());
+    });
+    ExpectSame(backend, c.Run([&](const AttentionArgs& args) {
+      AttendOnCpu(args, BestInstructionSet(dtype), {});
+    }));
+  }
+}
+
+TEST(AttentionTest, ReferenceOfOneAndTwoKeys) {
+  const AttentionCase c({1, 1, 2}, DType::kFloat32, {WholePrompt(2)}, {},
+                        Seeds(1));
+  const AttentionArgs args = c.Args(nullptr, nullptr);
+  const float* q = static_cast<const float*>(args.queries);
+  const int64_t page = args.batch.sequences[0].page_table[0];
+  const float* k =
+      static_cast<const float*>(args.kv.pages) + args.kv.KeyOffset(page, 0);
+  const float* v =
+      static_cast<const float*>(args.kv.pages) + args.kv.ValueOffset(page, 0);
+  const AttentionResult result = Reference(c);
+  EXPECT_EQ(result.out[0], v[0]);
+  EXPECT_EQ(result.out[1], v[1]);
+  const double s0 = (q[2] * k[0] + q[3] * k[1]) / std::sqrt(2.0);
+  const double s1 = (q[2] * k[2] + q[3] * k[3]) / std::sqrt(2.0);
+  const double p0 = 1.0 / (1.0 + std::exp(s1 - s0));
+  EXPECT_FLOAT_EQ(result.out[2], p0 * v[0] + (1.0 - p0) * v[2]);
+  EXPECT_FLOAT_EQ(result.out[3], p0 * v[1] + (1.0 - p0) * v[3]);
+  EXPECT_FLOAT_EQ(result.log_sum_exp[1], std::log(std::exp(s0) + std::exp(s1)));
+}
+
+}  // namespace
+}  // namespace seer

@@ -1,0 +1,377 @@
+#include "kernels/attention/cpu/panel_bf16.h"
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "hwy/base.h"
+#include "kernels/attention/cpu/bf16_vectors-inl.h"
+
+HWY_PUSH_ATTRIBUTES(SEER_AVX512_BF16_TARGET)
+
+namespace seer {
+namespace {
+
+constexpr float kLog2E = 1.44269504088896341f;
+constexpr float kLn2 = 0.693147180559945309f;
+constexpr float kLowest = -std::numeric_limits<float>::max() / 4;
+
+// kVectors vectors of query rows, and their state between blocks. Arrays are
+// [..][kWidth] with kWidth = lanes * kVectors.
+struct RowGroup {
+  int first_row = 0;
+  int num_rows = 0;
+  uint32_t* queries = nullptr;  // channel pairs [head_dim / 2, kWidth]
+  float* outputs = nullptr;     // [padded_dim, kWidth], not yet divided by sum
+  float* maxima = nullptr;      // [kWidth], of score * scale * log2(e)
+  float* sums = nullptr;        // [kWidth]
+};
+
+// What the row groups of a panel share while they read one block.
+struct BlockView {
+  const char* keys = nullptr;        // bf16 [64, head_dim]
+  const uint32_t* values = nullptr;  // token pairs [32, padded_dim]
+  const int32_t* visible = nullptr;  // [kPanelRows]; null: all see all
+};
+
+// acc[r][c] += sum over s < steps, and both elements of each pair, of
+// a[s][r] * b[s][c]. b's pairs lie column_bytes and step_bytes apart.
+template <class V, int kVectors, int kColumns>
+HWY_INLINE void DotSteps(const uint32_t* a, const char* b,
+                         const ptrdiff_t column_bytes,
+                         const ptrdiff_t step_bytes, int steps,
+                         typename V::Float (&acc)[kVectors][kColumns]) {
+  for (int s = 0; s < steps; ++s) {
+    typename V::Pairs rows[kVectors];
+    for (int r = 0; r < kVectors; ++r) {
+      rows[r] = V::LoadPairs(a + r * V::kLanes);
+    }
+    for (int c = 0; c < kColumns; ++c) {
+      const typename V::Pairs column = V::SetPair(b + c * column_bytes);
+      for (int r = 0; r < kVectors; ++r) {
+        acc[r][c] = V::Dot(acc[r][c], rows[r], column);
+      }
+    }
+    a += kVectors * V::kLanes;
+    b += step_bytes;
+  }
+}
+
+// Scores of the first num_keys keys (rounded up to kColumns) to
+// scores [64, kWidth]; block_max gets the largest visible one of each row.
+template <class V, int kVectors, int kColumns, bool kMasked>
+HWY_INLINE void Score(const RowGroup& group, const BlockView& block,
+                      int head_dim, int num_keys, float* scores,
+                      typename V::Float (&block_max)[kVectors]) {
+  constexpr int kWidth = V::kLanes * kVectors;
+  const ptrdiff_t key_bytes = head_dim * ptrdiff_t{sizeof(BFloat16)};
+  for (int r = 0; r < kVectors; ++r) block_max[r] = V::Set(kLowest);
+  for (int key = 0; key < num_keys; key += kColumns) {
+    typename V::Float acc[kVectors][kColumns];
+    for (int r = 0; r < kVectors; ++r) {
+      for (int c = 0; c < kColumns; ++c) acc[r][c] = V::Set(0.0f);
+    }
+    DotSteps<V, kVectors, kColumns>(group.queries, block.keys + key * key_bytes,
+                                    key_bytes, sizeof(uint32_t), head_dim / 2,
+                                    acc);
+    for (int c = 0; c < kColumns; ++c) {
+      for (int r = 0; r < kVectors; ++r) {
+        V::Store(scores + (key + c) * kWidth + r * V::kLanes, acc[r][c]);
+        if (kMasked) {
+          block_max[r] = V::MaxWhere(
+              V::IsAbove(block.visible + group.first_row + r * V::kLanes,
+                         key + c),
+              block_max[r], acc[r][c]);
+        } else {
+          block_max[r] = V::Max(block_max[r], acc[r][c]);
+        }
+      }
+    }
+  }
+}
+
+// Turns scores into probabilities relative to the new maxima, as bf16 pairs of
+// keys [32, kWidth] in the same memory, and adds them to the group's sums.
+template <class V, int kVectors, bool kMasked>
+HWY_INLINE void Exponentiate(const RowGroup& group, const BlockView& block,
+                             float log2_scale, int num_keys,
+                             const typename V::Float (&maxima)[kVectors],
+                             float* scores) {
+  constexpr int kWidth = V::kLanes * kVectors;
+  const typename V::Float factor = V::Set(log2_scale);
+  for (int r = 0; r < kVectors; ++r) {
+    typename V::Float sum = V::Load(group.sums + r * V::kLanes);
+    const int32_t* visible = block.visible + group.first_row + r * V::kLanes;
+    for (int key = 0; key < num_keys; key += 2) {
+      float* s = scores + key * kWidth + r * V::kLanes;
+      typename V::Float p0 = V::Exp2(V::MulSub(V::Load(s), factor, maxima[r]));
+      typename V::Float p1 =
+          V::Exp2(V::MulSub(V::Load(s + kWidth), factor, maxima[r]));
+      if (kMasked) {
+        p0 = V::Where(V::IsAbove(visible, key), p0);
+        p1 = V::Where(V::IsAbove(visible, key + 1), p1);
+      }
+      sum = V::Add(sum, V::Add(p0, p1));
+      V::StorePairs(scores + (key / 2) * kWidth + r * V::kLanes,
+                    V::RoundPairs(p0, p1));
+    }
+    V::Store(group.sums + r * V::kLanes, sum);
+  }
+}
+
+template <class V, int kVectors, int kColumns, bool kMasked>
+HWY_INLINE void AttendBlock(const RowGroup& group, const BlockView& block,
+                            int head_dim, int padded_dim, float log2_scale,
+                            int num_keys, float* scores) {
+  constexpr int kWidth = V::kLanes * kVectors;
+  typename V::Float maxima[kVectors];
+  Score<V, kVectors, kColumns, kMasked>(group, block, head_dim, num_keys,
+                                        scores, maxima);
+  bool rescale = false;
+  typename V::Float decay[kVectors];
+  for (int r = 0; r < kVectors; ++r) {
+    float* const state = group.maxima + r * V::kLanes;
+    float* const sums = group.sums + r * V::kLanes;
+    const typename V::Float old = V::Load(state);
+    maxima[r] = V::Max(old, V::Mul(maxima[r], V::Set(log2_scale)));
+    decay[r] = V::Exp2(V::Sub(old, maxima[r]));
+    rescale |= V::AnyBelow(old, maxima[r]);
+    V::Store(state, maxima[r]);
+    V::Store(sums, V::Mul(V::Load(sums), decay[r]));
+  }
+  Exponentiate<V, kVectors, kMasked>(group, block, log2_scale, num_keys, maxima,
+                                     scores);
+  for (int d = 0; d < head_dim; d += kColumns) {
+    typename V::Float acc[kVectors][kColumns];
+    float* const out = group.outputs + d * kWidth;
+    for (int r = 0; r < kVectors; ++r) {
+      for (int c = 0; c < kColumns; ++c) {
+        acc[r][c] = V::Load(out + c * kWidth + r * V::kLanes);
+        if (rescale) acc[r][c] = V::Mul(acc[r][c], decay[r]);
+      }
+    }
+    DotSteps<V, kVectors, kColumns>(
+        reinterpret_cast<const uint32_t*>(scores),
+        reinterpret_cast<const char*>(block.values + d), sizeof(uint32_t),
+        padded_dim * ptrdiff_t{sizeof(uint32_t)}, num_keys / 2, acc);
+    for (int r = 0; r < kVectors; ++r) {
+      for (int c = 0; c < kColumns; ++c) {
+        V::Store(out + c * kWidth + r * V::kLanes, acc[r][c]);
+      }
+    }
+  }
+}
+
+// A number that is `head_dim` when kHeadDim is 0 and known to the compiler
+// otherwise.
+template <int kHeadDim>
+HWY_INLINE int HeadDim(const Panel& panel) {
+  return kHeadDim != 0 ? kHeadDim : panel.head_dim;
+}
+
+template <class V, int kVectors, int kColumns, int kHeadDim>
+void AttendGroup(const Panel& panel, const RowGroup& group,
+                 const BlockView& block, int padded_dim, float* scores) {
+  const float log2_scale = panel.scale * kLog2E;
+  if (block.visible == nullptr) {
+    AttendBlock<V, kVectors, kColumns, false>(
+        group, block, HeadDim<kHeadDim>(panel), padded_dim, log2_scale,
+        kBlockSize, scores);
+    return;
+  }
+  const int32_t* visible = block.visible + group.first_row;
+  int num_keys = *std::max_element(visible, visible + group.num_rows);
+  num_keys = (num_keys + 1) / 2 * 2;
+  AttendBlock<V, kVectors, kColumns, true>(group, block,
+                                           HeadDim<kHeadDim>(panel), padded_dim,
+                                           log2_scale, num_keys, scores);
+}
+
+// Interleaves the values of tokens 2j and 2j + 1: pairs [32, padded_dim].
+// Tokens at or past num_tokens, and channels past head_dim, become 0.
+void PairValues(const BFloat16* values, int num_tokens, int head_dim,
+                int padded_dim, uint32_t* pairs) {
+  for (int j = 0; j < kBlockSize / 2; ++j) {
+    const int first = 2 * j;
+    for (int d = 0; d < padded_dim; d += 32) {
+      const int width = std::min(32, head_dim - d);
+      const __mmask32 all = ~__mmask32{0} >> (32 - width);
+      const __mmask32 even = first < num_tokens ? all : 0;
+      const __mmask32 odd = first + 1 < num_tokens ? all : 0;
+      const BFloat16* at = values + first * head_dim + d;
+      InterleaveWords(_mm512_maskz_loadu_epi16(even, at),
+                      _mm512_maskz_loadu_epi16(odd, at + head_dim),
+                      pairs + j * padded_dim + d);
+    }
+  }
+}
+
+// Queries of the group as channel pairs, lanes being rows; absent rows are 0.
+template <class V, int kVectors>
+void PackQueries(const Panel& panel, const RowGroup& group, int head_dim) {
+  constexpr int kWidth = V::kLanes * kVectors;
+  const int num_pairs = head_dim / 2;
+  for (int r = 0; r < kVectors; ++r) {
+    const int row = group.first_row + r * V::kLanes;
+    const int num_rows =
+        std::min(V::kLanes, group.first_row + group.num_rows - row);
+    for (int p = 0; p < num_pairs; p += 16) {
+      __m512i tile[16];
+      const __mmask16 present = FirstLanes(num_pairs - p);
+      for (int i = 0; i < 16; ++i) {
+        tile[i] =
+            i < num_rows
+                ? _mm512_maskz_loadu_epi32(
+                      present,
+                      static_cast<const uint32_t*>(panel.queries[row + i]) + p)
+                : _mm512_setzero_si512();
+      }
+      Transpose16x16(tile);
+      const int count = std::min(16, num_pairs - p);
+      for (int i = 0; i < count; ++i) {
+        V::StoreLanes(group.queries + (p + i) * kWidth + r * V::kLanes,
+                      tile[i]);
+      }
+    }
+  }
+}
+
+// Divides outputs by their sums and writes rows out.
+template <class V, int kVectors, int kHeadDim>
+void WriteRows(const Panel& panel, const RowGroup& group) {
+  constexpr int kWidth = V::kLanes * kVectors;
+  const int head_dim = HeadDim<kHeadDim>(panel);
+  const bool narrow = panel.out_dtype == DType::kBFloat16;
+  const int num_words = narrow ? head_dim / 2 : head_dim;  // of 32 bits
+  for (int r = 0; r < kVectors; ++r) {
+    const int row = group.first_row + r * V::kLanes;
+    const int num_rows =
+        std::min(V::kLanes, group.first_row + group.num_rows - row);
+    const __m512 inverse = _mm512_div_ps(
+        _mm512_set1_ps(1.0f), V::LoadLanes(group.sums + r * V::kLanes));
+    const float* out = group.outputs + r * V::kLanes;
+    for (int w = 0; w < num_words; w += 16) {
+      __m512i tile[16];
+      for (int i = 0; i < 16; ++i) {
+        const int d = narrow ? 2 * (w + i) : w + i;
+        if (w + i >= num_words) {
+          tile[i] = _mm512_setzero_si512();
+        } else if (narrow) {
+          tile[i] = Zmm::RoundPairs(
+              _mm512_mul_ps(V::LoadLanes(out + d * kWidth), inverse),
+              _mm512_mul_ps(V::LoadLanes(out + (d + 1) * kWidth), inverse));
+        } else {
+          tile[i] = _mm512_castps_si512(
+              _mm512_mul_ps(V::LoadLanes(out + d * kWidth), inverse));
+        }
+      }
+      Transpose16x16(tile);
+      for (int i = 0; i < num_rows; ++i) {
+        _mm512_mask_storeu_epi32(
+            static_cast<uint32_t*>(panel.outs[row + i]) + w,
+            FirstLanes(num_words - w), tile[i]);
+      }
+    }
+    for (int i = 0; i < num_rows; ++i) {
+      float* const lse = panel.log_sum_exps[row + i];
+      const int lane = r * V::kLanes + i;
+      if (lse == nullptr) continue;
+      *lse = kLn2 * group.maxima[lane] + std::log(group.sums[lane]);
+    }
+  }
+}
+
+template <class V, int kVectors, int kHeadDim>
+void StartGroup(const Panel& panel, const RowGroup& group, int padded_dim) {
+  constexpr int kWidth = V::kLanes * kVectors;
+  PackQueries<V, kVectors>(panel, group, HeadDim<kHeadDim>(panel));
+  std::fill_n(group.outputs, padded_dim * kWidth, 0.0f);
+  std::fill_n(group.maxima, kWidth, kLowest);
+  std::fill_n(group.sums, kWidth, 0.0f);
+}
+
+// A group of one width, as functions: panels mix widths.
+struct GroupKernel {
+  int width;  // rows
+  void (*start)(const Panel&, const RowGroup&, int padded_dim);
+  void (*attend)(const Panel&, const RowGroup&, const BlockView&,
+                 int padded_dim, float* scores);
+  void (*write)(const Panel&, const RowGroup&);
+};
+
+template <class V, int kVectors, int kColumns, int kHeadDim>
+constexpr GroupKernel kGroupKernel = {
+    V::kLanes* kVectors, &StartGroup<V, kVectors, kHeadDim>,
+    &AttendGroup<V, kVectors, kColumns, kHeadDim>,
+    &WriteRows<V, kVectors, kHeadDim>};
+
+// The narrowest group that holds num_rows rows, or the widest. 16 accumulators
+// keep the dot products' latency hidden and leave room for operands.
+template <int kHeadDim>
+const GroupKernel& KernelFor(int num_rows) {
+  if (num_rows <= 8) return kGroupKernel<Ymm, 1, 16, kHeadDim>;
+  if (num_rows <= 16) return kGroupKernel<Zmm, 1, 16, kHeadDim>;
+  return kGroupKernel<Zmm, 2, 8, kHeadDim>;
+}
+
+template <int kHeadDim>
+void AttendPanel(const Panel& panel, PanelScratch& scratch) {
+  const int head_dim = HeadDim<kHeadDim>(panel);
+  const int padded_dim = scratch.padded_dim();
+  RowGroup groups[kPanelRows / 8];
+  const GroupKernel* kernels[kPanelRows / 8];
+  int num_groups = 0;
+  for (int row = 0; row < panel.num_rows; ++num_groups) {
+    const GroupKernel& kernel = KernelFor<kHeadDim>(panel.num_rows - row);
+    RowGroup& group = groups[num_groups];
+    group.first_row = row;
+    group.num_rows = std::min(kernel.width, panel.num_rows - row);
+    group.queries =
+        reinterpret_cast<uint32_t*>(scratch.queries()) + row * padded_dim;
+    group.outputs = scratch.outputs() + row * padded_dim;
+    group.maxima = scratch.maxima() + row;
+    group.sums = scratch.sums() + row;
+    kernel.start(panel, group, padded_dim);
+    kernels[num_groups] = &kernel;
+    row += group.num_rows;
+  }
+
+  int32_t visible[kPanelRows] = {};  // 0 for absent rows
+  std::copy_n(panel.last_block_keys.begin(), panel.num_rows, visible);
+  const auto [fewest, most] =
+      std::minmax_element(visible, visible + panel.num_rows);
+  uint32_t* const pairs = reinterpret_cast<uint32_t*>(scratch.values());
+  for (size_t b = 0; b < panel.blocks.size(); ++b) {
+    const bool last = b + 1 == panel.blocks.size();
+    BlockView block;
+    block.keys = static_cast<const char*>(panel.blocks[b].keys);
+    block.values = pairs;
+    block.visible = last && *fewest < kBlockSize ? visible : nullptr;
+    PairValues(static_cast<const BFloat16*>(panel.blocks[b].values),
+               last ? *most : kBlockSize, head_dim, padded_dim, pairs);
+    for (int g = 0; g < num_groups; ++g) {
+      kernels[g]->attend(panel, groups[g], block, padded_dim, scratch.scores());
+    }
+  }
+  for (int g = 0; g < num_groups; ++g) kernels[g]->write(panel, groups[g]);
+}
+
+}  // namespace
+
+PanelKernel Bf16PanelKernel(int head_dim) {
+  switch (head_dim) {
+    case 64:
+      return &AttendPanel<64>;
+    case 128:
+      return &AttendPanel<128>;
+    default:
+      return &AttendPanel<0>;
+  }
+}
+
+}  // namespace seer
+
+HWY_POP_ATTRIBUTES

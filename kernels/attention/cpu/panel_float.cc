@@ -1,0 +1,388 @@
+#include "kernels/attention/cpu/panel_float.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/attention/cpu/panel_float.cc"
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+#include "kernels/cpu/floats-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace seer {
+namespace HWY_NAMESPACE {
+namespace {
+
+using FloatTag = hn::ScalableTag<float>;
+using IntTag = hn::RebindToSigned<FloatTag>;
+using Vector = hn::Vec<FloatTag>;
+
+constexpr int kLanes = hn::MaxLanes(FloatTag());
+constexpr float kLowest = -std::numeric_limits<float>::max() / 4;
+
+// kVectors vectors of query rows, and their state between blocks. Arrays are
+// [..][kWidth] with kWidth = kLanes * kVectors.
+struct RowGroup {
+  int first_row = 0;
+  int num_rows = 0;
+  float* queries = nullptr;  // [head_dim, kWidth]
+  float* outputs = nullptr;  // [padded_dim, kWidth], not yet divided by sum
+  float* maxima = nullptr;   // [kWidth], of score * scale
+  float* sums = nullptr;     // [kWidth]
+};
+
+// What the row groups of a panel share while they read one block.
+struct BlockView {
+  const float* keys = nullptr;       // [64, head_dim]
+  const float* values = nullptr;     // [64, value_stride]
+  int value_stride = 0;              // >= head_dim rounded up to kColumns
+  const int32_t* visible = nullptr;  // [kPanelRows]; null: all see all
+};
+
+// e^x for x <= 0 (or barely above); 0 far below. Relative error about 2^-23:
+// the argument is reduced to |r| <= ln(2) / 2 in two parts of ln(2), then a
+// polynomial, minimax in relative error under p(0) = 1 (2.6e-9).
+HWY_INLINE Vector Exp(Vector x) {
+  const FloatTag d;
+  const IntTag di;
+  // Below -88 the exponent field of 2^n is 0 and so is the result.
+  x = hn::Max(x, hn::Set(d, -88.0f));
+  const Vector n = hn::Round(hn::Mul(x, hn::Set(d, 1.44269504088896341f)));
+  Vector r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
+  r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
+  Vector p = hn::MulAdd(hn::Set(d, 0.0014061240406142638f), r,
+                        hn::Set(d, 0.008379011162283897f));
+  p = hn::MulAdd(p, r, hn::Set(d, 0.04166477729712552f));
+  p = hn::MulAdd(p, r, hn::Set(d, 0.16666365441258957f));
+  p = hn::MulAdd(p, r, hn::Set(d, 0.500000043437477f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0000000496403878f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
+  const auto exponent = hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127));
+  return hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(exponent)));
+}
+
+// acc[r][c] += sum over s < steps of a[s][r] * b[s][c]. b's elements lie
+// column_stride and step_stride apart.
+template <int kVectors, int kColumns>
+HWY_INLINE void MultiplySteps(const float* a, const float* b,
+                              const ptrdiff_t column_stride,
+                              const ptrdiff_t step_stride, int steps,
+                              Vector (&acc)[kVectors][kColumns]) {
+  const FloatTag d;
+  for (int s = 0; s < steps; ++s) {
+    Vector rows[kVectors];
+    for (int r = 0; r < kVectors; ++r) rows[r] = hn::Load(d, a + r * kLanes);
+    for (int c = 0; c < kColumns; ++c) {
+      const Vector column = hn::Set(d, b[c * column_stride]);
+      for (int r = 0; r < kVectors; ++r) {
+        acc[r][c] = hn::MulAdd(rows[r], column, acc[r][c]);
+      }
+    }
+    a += kVectors * kLanes;
+    b += step_stride;
+  }
+}
+
+// Whether each lane's row sees key `key`.
+HWY_INLINE hn::Mask<FloatTag> Sees(const int32_t* visible, int key) {
+  const IntTag di;
+  return hn::RebindMask(FloatTag(),
+                        hn::Gt(hn::LoadU(di, visible), hn::Set(di, key)));
+}
+
+// Scaled scores of the first num_keys keys (rounded up to kColumns) to
+// scores [64, kWidth]; block_max gets the largest visible one of each row.
+template <int kVectors, int kColumns, bool kMasked>
+HWY_INLINE void Score(const RowGroup& group, const BlockView& block,
+                      int head_dim, float scale, int num_keys, float* scores,
+                      Vector (&block_max)[kVectors]) {
+  constexpr int kWidth = kLanes * kVectors;
+  const FloatTag d;
+  for (int r = 0; r < kVectors; ++r) block_max[r] = hn::Set(d, kLowest);
+  for (int key = 0; key < num_keys; key += kColumns) {
+    Vector acc[kVectors][kColumns];
+    for (int r = 0; r < kVectors; ++r) {
+      for (int c = 0; c < kColumns; ++c) acc[r][c] = hn::Zero(d);
+    }
+    MultiplySteps<kVectors, kColumns>(
+        group.queries, block.keys + key * head_dim, head_dim, 1, head_dim, acc);
+    for (int c = 0; c < kColumns; ++c) {
+      for (int r = 0; r < kVectors; ++r) {
+        Vector candidate = hn::Mul(acc[r][c], hn::Set(d, scale));
+        hn::Store(candidate, d, scores + (key + c) * kWidth + r * kLanes);
+        if (kMasked) {
+          candidate = hn::IfThenElse(
+              Sees(block.visible + group.first_row + r * kLanes, key + c),
+              candidate, block_max[r]);
+        }
+        block_max[r] = hn::Max(block_max[r], candidate);
+      }
+    }
+  }
+}
+
+// Turns scores into probabilities relative to the new maxima, in place, and
+// adds them to the group's sums.
+template <int kVectors, bool kMasked>
+HWY_INLINE void Exponentiate(const RowGroup& group, const BlockView& block,
+                             int num_keys, const Vector (&maxima)[kVectors],
+                             float* scores) {
+  constexpr int kWidth = kLanes * kVectors;
+  const FloatTag d;
+  for (int r = 0; r < kVectors; ++r) {
+    Vector sum = hn::Load(d, group.sums + r * kLanes);
+    for (int key = 0; key < num_keys; ++key) {
+      float* s = scores + key * kWidth + r * kLanes;
+      Vector p = Exp(hn::Sub(hn::Load(d, s), maxima[r]));
+      if (kMasked) {
+        p = hn::IfThenElseZero(
+            Sees(block.visible + group.first_row + r * kLanes, key), p);
+      }
+      sum = hn::Add(sum, p);
+      hn::Store(p, d, s);
+    }
+    hn::Store(sum, d, group.sums + r * kLanes);
+  }
+}
+
+template <int kVectors, int kColumns, bool kMasked>
+HWY_INLINE void AttendBlock(const RowGroup& group, const BlockView& block,
+                            int head_dim, float scale, int num_keys,
+                            float* scores) {
+  constexpr int kWidth = kLanes * kVectors;
+  const FloatTag d;
+  Vector maxima[kVectors];
+  Score<kVectors, kColumns, kMasked>(group, block, head_dim, scale, num_keys,
+                                     scores, maxima);
+  Vector decay[kVectors];
+  for (int r = 0; r < kVectors; ++r) {
+    float* const state = group.maxima + r * kLanes;
+    float* const sums = group.sums + r * kLanes;
+    const Vector old = hn::Load(d, state);
+    maxima[r] = hn::Max(old, maxima[r]);
+    decay[r] = Exp(hn::Sub(old, maxima[r]));
+    hn::Store(maxima[r], d, state);
+    hn::Store(hn::Mul(hn::Load(d, sums), decay[r]), d, sums);
+  }
+  Exponentiate<kVectors, kMasked>(group, block, num_keys, maxima, scores);
+  for (int column = 0; column < head_dim; column += kColumns) {
+    Vector acc[kVectors][kColumns];
+    float* const out = group.outputs + column * kWidth;
+    for (int r = 0; r < kVectors; ++r) {
+      for (int c = 0; c < kColumns; ++c) {
+        acc[r][c] =
+            hn::Mul(hn::Load(d, out + c * kWidth + r * kLanes), decay[r]);
+      }
+    }
+    MultiplySteps<kVectors, kColumns>(scores, block.values + column, 1,
+                                      block.value_stride, num_keys, acc);
+    for (int r = 0; r < kVectors; ++r) {
+      for (int c = 0; c < kColumns; ++c) {
+        hn::Store(acc[r][c], d, out + c * kWidth + r * kLanes);
+      }
+    }
+  }
+}
+
+// `head_dim` of the panel, known to the compiler unless kHeadDim is 0.
+template <int kHeadDim>
+HWY_INLINE int HeadDim(const Panel& panel) {
+  return kHeadDim != 0 ? kHeadDim : panel.head_dim;
+}
+
+template <int kVectors, int kColumns, int kHeadDim>
+void AttendGroup(const Panel& panel, const RowGroup& group,
+                 const BlockView& block, float* scores) {
+  const int head_dim = HeadDim<kHeadDim>(panel);
+  if (block.visible == nullptr) {
+    AttendBlock<kVectors, kColumns, false>(group, block, head_dim, panel.scale,
+                                           kBlockSize, scores);
+    return;
+  }
+  const int32_t* visible = block.visible + group.first_row;
+  const int num_keys = *std::max_element(visible, visible + group.num_rows);
+  AttendBlock<kVectors, kColumns, true>(group, block, head_dim, panel.scale,
+                                        num_keys, scores);
+}
+
+// Widens n elements.
+void ToFloats(DType dtype, const void* from, int n, float* to) {
+  if (dtype == DType::kFloat32) {
+    std::copy_n(static_cast<const float*>(from), n, to);
+    return;
+  }
+  const FloatTag d;
+  const BFloat16* narrow = static_cast<const BFloat16*>(from);
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    hn::StoreU(LoadFloats(d, narrow + i), d, to + i);
+  }
+  for (; i < n; ++i) to[i] = static_cast<float>(narrow[i]);
+}
+
+// Queries with lanes being rows, absent rows 0; no state.
+template <int kVectors, int kHeadDim>
+void StartGroup(const Panel& panel, const RowGroup& group, int padded_dim) {
+  constexpr int kWidth = kLanes * kVectors;
+  const int head_dim = HeadDim<kHeadDim>(panel);
+  std::fill_n(group.queries, head_dim * kWidth, 0.0f);
+  for (int i = 0; i < group.num_rows; ++i) {
+    float row[kMaxHeadDim];
+    ToFloats(panel.dtype, panel.queries[group.first_row + i], head_dim, row);
+    for (int d = 0; d < head_dim; ++d) group.queries[d * kWidth + i] = row[d];
+  }
+  std::fill_n(group.outputs, padded_dim * kWidth, 0.0f);
+  std::fill_n(group.maxima, kWidth, kLowest);
+  std::fill_n(group.sums, kWidth, 0.0f);
+}
+
+// Divides outputs by their sums and writes rows out.
+template <int kVectors, int kHeadDim>
+void WriteRows(const Panel& panel, const RowGroup& group) {
+  constexpr int kWidth = kLanes * kVectors;
+  const int head_dim = HeadDim<kHeadDim>(panel);
+  for (int i = 0; i < group.num_rows; ++i) {
+    const int row = group.first_row + i;
+    for (int d = 0; d < head_dim; ++d) {
+      const float value = group.outputs[d * kWidth + i] / group.sums[i];
+      if (panel.out_dtype == DType::kFloat32) {
+        static_cast<float*>(panel.outs[row])[d] = value;
+      } else {
+        static_cast<BFloat16*>(panel.outs[row])[d] = BFloat16(value);
+      }
+    }
+    if (panel.log_sum_exps[row] != nullptr) {
+      *panel.log_sum_exps[row] = group.maxima[i] + std::log(group.sums[i]);
+    }
+  }
+}
+
+// A group of one width, as functions: panels mix widths.
+struct GroupKernel {
+  int width;  // rows
+  void (*start)(const Panel&, const RowGroup&, int padded_dim);
+  void (*attend)(const Panel&, const RowGroup&, const BlockView&,
+                 float* scores);
+  void (*write)(const Panel&, const RowGroup&);
+};
+
+template <int kVectors, int kColumns, int kHeadDim>
+constexpr GroupKernel kGroupKernel = {
+    kLanes* kVectors, &StartGroup<kVectors, kHeadDim>,
+    &AttendGroup<kVectors, kColumns, kHeadDim>, &WriteRows<kVectors, kHeadDim>};
+
+// As many accumulators as hide the multiply-adds' latency and leave registers
+// for operands, of 32 or 16.
+constexpr int kAccumulators = HWY_TARGET == HWY_AVX3 ? 16 : 8;
+
+// The narrowest group that holds num_rows rows, or the widest.
+template <int kHeadDim>
+const GroupKernel& KernelFor(int num_rows) {
+  return num_rows <= kLanes ? kGroupKernel<1, kAccumulators, kHeadDim>
+                            : kGroupKernel<2, kAccumulators / 2, kHeadDim>;
+}
+
+// Points `view` at the block's keys and values as fp32, in place or copied.
+void ViewBlock(const Panel& panel, const KvBlock& block, int head_dim,
+               PanelScratch& scratch, BlockView* view) {
+  if (panel.dtype == DType::kFloat32) {
+    view->keys = static_cast<const float*>(block.keys);
+  } else {
+    ToFloats(panel.dtype, block.keys, kBlockSize * head_dim, scratch.keys());
+    view->keys = scratch.keys();
+  }
+  const bool whole_columns = head_dim % kAccumulators == 0;
+  if (panel.dtype == DType::kFloat32 && whole_columns) {
+    view->values = static_cast<const float*>(block.values);
+    view->value_stride = head_dim;
+    return;
+  }
+  view->values = scratch.values();
+  view->value_stride = scratch.padded_dim();
+  const char* row = static_cast<const char*>(block.values);
+  for (int i = 0; i < kBlockSize; ++i) {
+    ToFloats(panel.dtype, row, head_dim,
+             scratch.values() + i * scratch.padded_dim());
+    row += int64_t{head_dim} * SizeOf(panel.dtype);
+  }
+}
+
+template <int kHeadDim>
+void AttendPanel(const Panel& panel, PanelScratch& scratch) {
+  const int head_dim = HeadDim<kHeadDim>(panel);
+  const int padded_dim = scratch.padded_dim();
+  RowGroup groups[kPanelRows];
+  const GroupKernel* kernels[kPanelRows];
+  int num_groups = 0;
+  for (int row = 0; row < panel.num_rows; ++num_groups) {
+    const GroupKernel& kernel = KernelFor<kHeadDim>(panel.num_rows - row);
+    RowGroup& group = groups[num_groups];
+    group.first_row = row;
+    group.num_rows = std::min(kernel.width, panel.num_rows - row);
+    group.queries = scratch.queries() + row * padded_dim;
+    group.outputs = scratch.outputs() + row * padded_dim;
+    group.maxima = scratch.maxima() + row;
+    group.sums = scratch.sums() + row;
+    kernel.start(panel, group, padded_dim);
+    kernels[num_groups] = &kernel;
+    row += group.num_rows;
+  }
+
+  int32_t visible[kPanelRows] = {};  // 0 for absent rows
+  std::copy_n(panel.last_block_keys.begin(), panel.num_rows, visible);
+  const bool masked =
+      *std::min_element(visible, visible + panel.num_rows) < kBlockSize;
+  for (size_t b = 0; b < panel.blocks.size(); ++b) {
+    BlockView block;
+    ViewBlock(panel, panel.blocks[b], head_dim, scratch, &block);
+    block.visible = masked && b + 1 == panel.blocks.size() ? visible : nullptr;
+    for (int g = 0; g < num_groups; ++g) {
+      kernels[g]->attend(panel, groups[g], block, scratch.scores());
+    }
+  }
+  for (int g = 0; g < num_groups; ++g) kernels[g]->write(panel, groups[g]);
+}
+
+}  // namespace
+
+PanelKernel KernelOfHeadDim(int head_dim) {
+  switch (head_dim) {
+    case 64:
+      return &AttendPanel<64>;
+    case 128:
+      return &AttendPanel<128>;
+    default:
+      return &AttendPanel<0>;
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace seer
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace seer {
+
+PanelKernel FloatPanelKernel(InstructionSet instruction_set, int head_dim) {
+  switch (instruction_set) {
+    case InstructionSet::kAvx512Bf16:
+    case InstructionSet::kAvx512:
+#if HWY_TARGETS & HWY_AVX3
+      return N_AVX3::KernelOfHeadDim(head_dim);
+#endif
+    case InstructionSet::kAvx2:
+#if HWY_TARGETS & HWY_AVX2
+      return N_AVX2::KernelOfHeadDim(head_dim);
+#endif
+    case InstructionSet::kBaseline:
+      break;
+  }
+  return HWY_STATIC_DISPATCH(KernelOfHeadDim)(head_dim);
+}
+
+}  // namespace seer
+#endif  // HWY_ONCE
