@@ -1,0 +1,186 @@
+// Attention against outputs computed outside this project, from queries and
+// keys before RoPE and given block sets.
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "kernels/attention/attention.h"
+#include "kernels/rope.h"
+#include "tests/testing/error_budget.h"
+#include "tests/testing/golden_file.h"
+#include "tests/testing/paged_sequences.h"
+#include "tests/testing/plain_attention.h"
+
+namespace seer {
+namespace {
+
+// Block sets of one prompt from a mask [Hq, n, n].
+class MaskSets {
+ public:
+  MaskSets(const std::vector<uint8_t>& mask, int64_t num_heads, int64_t n) {
+    sets_.num_words = static_cast<int32_t>((n + 63) / 64);
+    sets_.num_query_heads = static_cast<int32_t>(num_heads);
+    bits_.assign(n * num_heads * sets_.num_words, 0);
+    counts_.assign(n * num_heads, 0);
+    sets_.bits = bits_.data();
+    sets_.counts = counts_.data();
+    for (int64_t h = 0; h < num_heads; ++h) {
+      for (int64_t i = 0; i < n; ++i) {
+        for (int64_t j = 0; j <= i; ++j) {
+          if (mask[(h * n + i) * n + j] == 0) continue;
+          sets_.Bits(i, h)[j / 64] |= uint64_t{1} << (j % 64);
+          ++counts_[sets_.Row(i, h)];
+        }
+      }
+    }
+  }
+  MaskSets(const MaskSets&) = delete;
+  MaskSets& operator=(const MaskSets&) = delete;
+
+  const BlockSets& sets() const { return sets_; }
+
+ private:
+  BlockSets sets_;
+  std::vector<uint64_t> bits_;
+  std::vector<int32_t> counts_;
+};
+
+// The layer of a golden file, its rows rotated and in pages.
+class GoldenLayer {
+ public:
+  GoldenLayer(const GoldenTensors& file, DType dtype)
+      : shape_(ShapeOf(file)),
+        sequences_(shape_, dtype, {TokensOf(file, dtype)}, RopeOf(file),
+                   /*seed=*/5),
+        step_(sequences_.Prepare(Backend::kReference,
+                                 sequences_.WholePrompts())) {}
+
+  int64_t num_heads() const { return shape_.num_query_heads; }
+  int64_t num_rows() const { return step_.batch.batch().num_rows; }
+  int64_t num_tiles() const { return step_.batch.batch().num_tiles; }
+
+  // The outputs [num_rows, Hq, D] of attend(args) under `sets`.
+  template <class Fn>
+  std::vector<float> Run(const BlockSets& sets, const Fn& attend) {
+    TypedArray out(sequences_.dtype(), step_.roped_queries.size(), NAN);
+    AttentionArgs args;
+    args.batch = step_.batch.batch();
+    args.dtype = sequences_.dtype();
+    args.num_query_heads = shape_.num_query_heads;
+    args.queries = step_.roped_queries.data();
+    args.kv = sequences_.kv();
+    args.sets = sets;
+    args.scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim));
+    args.out = out.data();
+    attend(args);
+    return out.ToFloats();
+  }
+
+ private:
+  static HeadShape ShapeOf(const GoldenTensors& file) {
+    HeadShape shape;
+    shape.num_query_heads = static_cast<int32_t>(file.Shape("q")[1]);
+    shape.num_kv_heads = static_cast<int32_t>(file.Shape("k")[1]);
+    shape.head_dim = static_cast<int32_t>(file.Shape("q")[2]);
+    return shape;
+  }
+  static SequenceTokens TokensOf(const GoldenTensors& file, DType dtype) {
+    SequenceTokens tokens;
+    tokens.len = static_cast<int32_t>(file.Shape("q")[0]);
+    tokens.prompt_len = tokens.len;
+    tokens.queries = TypedArray(dtype, file.Floats("q")).ToFloats();
+    tokens.keys = TypedArray(dtype, file.Floats("k")).ToFloats();
+    tokens.values = TypedArray(dtype, file.Floats("v")).ToFloats();
+    return tokens;
+  }
+  static RopeConfig RopeOf(const GoldenTensors& file) {
+    RopeConfig rope;
+    rope.theta = file.Number("rope_theta");
+    return rope;
+  }
+
+  HeadShape shape_;
+  PagedSequences sequences_;
+  PreparedStep step_;
+};
+
+void AttendWith(Backend backend, const AttentionArgs& args) {
+  const absl::Status status = Attend(backend, args, {});
+  ASSERT_TRUE(status.ok()) << status;
+}
+
+// The given rows of [num_rows, width]; none given: all.
+std::vector<float> TakeRows(const std::vector<float>& values, int64_t width,
+                            const std::vector<int32_t>& rows) {
+  if (rows.empty()) return values;
+  std::vector<float> taken;
+  for (const int32_t row : rows) {
+    taken.insert(taken.end(), values.begin() + row * width,
+                 values.begin() + (row + 1) * width);
+  }
+  return taken;
+}
+
+void ExpectGolden(GoldenLayer& layer, DType dtype, const BlockSets& sets,
+                  const std::vector<float>& golden,
+                  const std::vector<int32_t>& rows) {
+  const int64_t num_rows =
+      rows.empty() ? layer.num_rows() : static_cast<int64_t>(rows.size());
+  const int64_t width = golden.size() / num_rows;
+  const std::vector<float> plain =
+      TakeRows(layer.Run(sets, AttendPlainly), width, rows);
+  for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
+    const std::vector<float> out = layer.Run(
+        sets, [&](const AttentionArgs& args) { AttendWith(backend, args); });
+    EXPECT_TRUE(
+        WithinErrorBudget(TakeRows(out, width, rows), plain, golden, dtype));
+  }
+}
+
+class AttentionGoldenTest : public testing::TestWithParam<DType> {};
+
+TEST_P(AttentionGoldenTest, GateFilesOutputs) {
+  const auto paths = GoldenPaths("attn_gate_", ".safetensors");
+  if (paths.empty()) GTEST_SKIP() << "no attn_gate_* in " << GoldenDir();
+  for (const std::string& path : paths) {
+    SCOPED_TRACE(path);
+    const GoldenTensors file(path);
+    GoldenLayer layer(file, GetParam());
+    ExpectGolden(layer, GetParam(), {}, file.Floats("dense_output"), {});
+    const MaskSets sets(file.Bytes("mask_nz_0.2_plain"), layer.num_heads(),
+                        layer.num_tiles());
+    ExpectGolden(layer, GetParam(), sets.sets(),
+                 file.Floats("sparse_output_nz_0.2"), {});
+  }
+}
+
+TEST_P(AttentionGoldenTest, LayerFilesOutputs) {
+  const auto paths = GoldenPaths("layer_", ".safetensors");
+  if (paths.empty()) GTEST_SKIP() << "no layer_* in " << GoldenDir();
+  for (const std::string& path : paths) {
+    SCOPED_TRACE(path);
+    const GoldenTensors file(path);
+    GoldenLayer layer(file, GetParam());
+    const std::vector<int32_t> rows = file.Ints("rows");
+    ExpectGolden(layer, GetParam(), {}, file.Floats("dense_output_rows"), rows);
+    for (const char* s : {"s50", "s60", "s80"}) {
+      SCOPED_TRACE(s);
+      const MaskSets sets(file.Bytes(std::string("blocks_") + s),
+                          layer.num_heads(), layer.num_tiles());
+      ExpectGolden(layer, GetParam(), sets.sets(),
+                   file.Floats(std::string("output_rows_") + s), rows);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, AttentionGoldenTest,
+                         testing::Values(DType::kFloat32, DType::kBFloat16),
+                         [](const testing::TestParamInfo<DType>& dtype) {
+                           return dtype.param == DType::kFloat32 ? "fp32"
+                                                                 : "bf16";
+                         });
+
+}  // namespace
+}  // namespace seer
