@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/request.h"
+#include "engine/sampler/logit_row.h"
 #include "engine/sampler/token_history.h"
 #include "engine/sampler/uniform_draw.h"
 #include "engine/token.h"
@@ -57,25 +58,22 @@ class Sampler {
   absl::StatusOr<TokenId> Sample(const SampleArgs& args);
 
  private:
-  struct Candidate {
-    float logit;
-    TokenId id;
-  };
-
   // The logits after bias, penalties and bans: the argument's own row if there
   // are none, else `adjusted_`. Banned tokens are -infinity.
   absl::Span<const float> Adjust(const SampleArgs& args);
-  // The draw over all tokens.
-  TokenId DrawFromAll(absl::Span<const float> logits, double max_logit,
+  // The draw over all tokens; over what top_k, top_p and min_p keep. `max` is
+  // the highest logit.
+  TokenId DrawFromAll(absl::Span<const float> logits, float max,
                       double temperature, double uniform);
-  // The draw after top_k, top_p, min_p.
-  TokenId DrawFromBest(absl::Span<const float> logits, double max_logit,
+  TokenId DrawFromBest(absl::Span<const float> logits, float max,
                        const SamplingOptions& options, double uniform);
 
   const int32_t vocab_size_;
-  std::vector<float> adjusted_;        // [vocab_size]
-  std::vector<float> weights_;         // [vocab_size], softmax numerators
-  std::vector<Candidate> candidates_;  // up to [vocab_size]
+  std::vector<float> adjusted_;       // [vocab_size]
+  std::vector<float> weights_;        // [vocab_size], softmax numerators
+  std::vector<double> group_sums_;    // [groups], of weights_
+  std::vector<RankedToken> best_;     // up to [vocab_size], best first
+  std::vector<double> best_weights_;  // of the first tokens of best_
 };
 
 }  // namespace seer

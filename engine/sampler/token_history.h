@@ -23,8 +23,8 @@ class TokenHistory {
   // A token was drawn for this choice.
   void Append(TokenId token);
 
-  // Times drawn, of each token that stands in the prompt (0 if only there) or
-  // the output.
+  // Times drawn, of each token of the output, and of the prompt (0 if only
+  // there) where repetition_penalty asks for it.
   const absl::flat_hash_map<TokenId, int32_t>& counts() const {
     return counts_;
   }
