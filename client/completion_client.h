@@ -30,18 +30,19 @@
 
 namespace seer {
 
-// PEM texts, not file names.
-struct TlsOptions {
-  std::string root_certificates;  // "": the system's
-  std::string certificate_chain;  // with private_key: the client's own (mTLS)
-  std::string private_key;
-  std::string server_name;  // to verify instead of the target's; "": its own
-};
-
 struct ClientOptions {
   // A gRPC target: host:port, dns:///host:port, unix:path, ...
   std::string target = "127.0.0.1:8470";
-  std::optional<TlsOptions> tls;  // unset: plain text
+
+  // PEM texts, not file names.
+  struct Tls {
+    std::string root_certificates;  // "": the system's
+    std::string certificate_chain;  // with private_key: the client's own (mTLS)
+    std::string private_key;
+    std::string server_name;  // to verify in place of the target's; "": that
+  };
+  std::optional<Tls> tls;  // unset: plain text
+
   // Of calls that end UNAVAILABLE before any answer arrived. A stream that has
   // given a frame is never retried. A server's RetryInfo is waited out.
   RetryOptions retry;

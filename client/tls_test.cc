@@ -78,7 +78,7 @@ class TlsTest : public ::testing::Test {
         script, grpc::SslServerCredentials(options));
   }
 
-  absl::StatusCode Call(const std::optional<TlsOptions>& tls) {
+  absl::StatusCode Call(const std::optional<ClientOptions::Tls>& tls) {
     ClientOptions options;
     options.target = server_->address();
     options.tls = tls;
@@ -86,8 +86,8 @@ class TlsTest : public ::testing::Test {
     return (*CompletionClient::Create(options))->GetLoad({}).status().code();
   }
 
-  TlsOptions Trusting() const {
-    TlsOptions tls;
+  ClientOptions::Tls Trusting() const {
+    ClientOptions::Tls tls;
     tls.root_certificates = identity_.certificate;
     tls.server_name = "seer.test";
     return tls;
@@ -108,17 +108,17 @@ TEST_F(TlsTest, TrustsTheGivenRoot) {
 
 TEST_F(TlsTest, RefusesOtherServers) {
   EXPECT_EQ(Call(std::nullopt), absl::StatusCode::kUnavailable);
-  TlsOptions other_name = Trusting();
+  ClientOptions::Tls other_name = Trusting();
   other_name.server_name = "other.test";
   EXPECT_EQ(Call(other_name), absl::StatusCode::kUnavailable);
-  TlsOptions other_root = Trusting();
+  ClientOptions::Tls other_root = Trusting();
   other_root.root_certificates = MakeIdentity().certificate;
   EXPECT_EQ(Call(other_root), absl::StatusCode::kUnavailable);
 }
 
 TEST_F(MutualTlsTest, ShowsItsOwnCertificate) {
   EXPECT_EQ(Call(Trusting()), absl::StatusCode::kUnavailable);
-  TlsOptions with_key = Trusting();
+  ClientOptions::Tls with_key = Trusting();
   with_key.certificate_chain = identity_.certificate;
   with_key.private_key = identity_.key;
   EXPECT_EQ(Call(with_key), absl::StatusCode::kOk);

@@ -44,7 +44,7 @@ absl::StatusOr<ClientOptions> ConnectionFlags::Options() const {
     }
     return options;
   }
-  TlsOptions tls;
+  ClientOptions::Tls tls;
   tls.server_name = tls_server_name_;
   if (!ca_file_.empty()) {
     SEER_ASSIGN_OR_RETURN(tls.root_certificates, ReadTextFile(ca_file_));
