@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -11,6 +12,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "engine/token.h"
+#include "engine/tokenizer/chat/known_templates.h"
+#include "engine/tokenizer/chat/turns.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace seer {
@@ -40,8 +43,8 @@ class ChatTemplate {
 
   // The prompt's ids. Contents are encoded without special tokens: a message
   // cannot forge a turn. Other text of the prompt is exactly RenderText's.
-  // INVALID_ARGUMENT: no message, an unknown role, a role where the template
-  // does not allow it, content that is not UTF-8; the message's index is named.
+  // INVALID_ARGUMENT: no message, an unknown role, content that is not UTF-8;
+  // the message's index is named.
   absl::StatusOr<std::vector<TokenId>> Encode(
       absl::Span<const ChatMessage> messages, const ChatOptions& options) const;
 
@@ -54,21 +57,14 @@ class ChatTemplate {
   absl::string_view name() const;
 
  private:
-  enum class Kind { kChatMl, kLlama3, kLlama31 };
+  ChatTemplate(const Tokenizer* tokenizer, KnownTemplate known)
+      : tokenizer_(tokenizer), known_(std::move(known)) {}
 
-  // A part of the prompt: a control token, or text that never is one.
-  struct Segment {
-    std::optional<TokenId> token;
-    std::string text;  // what the segment reads as
-  };
-
-  ChatTemplate() = default;
-  absl::StatusOr<std::vector<Segment>> Render(
+  absl::StatusOr<std::vector<PromptSegment>> Render(
       absl::Span<const ChatMessage> messages, const ChatOptions& options) const;
 
-  const Tokenizer* tokenizer_ = nullptr;
-  Kind kind_ = Kind::kChatMl;
-  std::optional<std::string> default_system_;
+  const Tokenizer* tokenizer_;
+  KnownTemplate known_;
 };
 
 }  // namespace seer

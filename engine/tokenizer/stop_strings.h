@@ -7,12 +7,12 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "base/byte_trie.h"
 
 namespace seer {
 
@@ -31,24 +31,19 @@ class StopStrings {
 
  private:
   friend class StopStringMatcher;
-  struct Node {
-    int32_t first_edge = 0;  // its edges are [first_edge, + num_edges)
-    int32_t num_edges = 0;   // sorted by byte
-    int32_t failure = 0;     // node of the longest proper suffix
-    int32_t depth = 0;       // bytes from the root
-    int32_t match = -1;      // the longest string that ends here, or -1
-  };
-  struct Edge {
-    unsigned char byte;
-    int32_t node;
-  };
 
   StopStrings() = default;
+
+  void LinkSuffixes();
+
+  // The node of the longest prefix of any string that ends with `byte` after
+  // what leads to `node`.
   int32_t Next(int32_t node, unsigned char byte) const;
 
   std::vector<std::string> strings_;
-  std::vector<Node> nodes_;  // 0 is the root
-  std::vector<Edge> edges_;
+  ByteTrie trie_;                  // values index strings_
+  std::vector<int32_t> failures_;  // by node: that of its longest proper suffix
+  std::vector<int32_t> matches_;   // by node: the longest string that ends here
 };
 
 // Reads one output stream. Text that may be the start of a stop string is held
@@ -78,7 +73,7 @@ class StopStringMatcher {
  private:
   std::shared_ptr<const StopStrings> strings_;
   int32_t node_ = 0;
-  std::string held_;  // the last depth(node_) bytes read
+  std::string held_;  // what leads to node_: the last bytes read
   bool stopped_ = false;
 };
 

@@ -27,6 +27,14 @@ struct EncodeOptions {
   bool add_special = false;
 };
 
+// The texts of the files a tokenizer is read from; empty: there is none.
+struct TokenizerFiles {
+  std::string tokenizer_json;
+  std::string tokenizer_config_json;
+  std::string chat_template_jinja;
+  std::string generation_config_json;
+};
+
 // A byte-level BPE tokenizer. Immutable after loading, so thread-safe.
 //
 //   SEER_ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::Load("/models/smollm2"));
@@ -39,24 +47,26 @@ struct EncodeOptions {
 class Tokenizer {
  public:
   // Reads tokenizer.json and, where they exist, tokenizer_config.json (chat
-  // template, bos and eos) and generation_config.json (eos).
+  // template, bos and eos), chat_template.jinja (which then is the template)
+  // and generation_config.json (eos).
   // NOT_FOUND: no tokenizer.json. INVALID_ARGUMENT: a file that is no valid
   // tokenizer, with the part named. UNIMPLEMENTED: a part outside the list
   // above, named.
   static absl::StatusOr<std::unique_ptr<const Tokenizer>> Load(
       const std::string& folder);
 
-  // The same from the files' texts; an empty one counts as a missing file.
+  // The same from the files' texts.
   static absl::StatusOr<std::unique_ptr<const Tokenizer>> Parse(
-      absl::string_view tokenizer_json, absl::string_view tokenizer_config_json,
-      absl::string_view generation_config_json);
+      const TokenizerFiles& files);
 
   ~Tokenizer();
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
 
-  // Time is O(n log n) in the bytes of `text`, whatever they are.
-  // INVALID_ARGUMENT: `text` is not valid UTF-8; the offset is in the message.
+  // Time is O(n log n) in the bytes of `text`, whatever they are. A byte for
+  // which the vocabulary has no token is dropped, as Hugging Face's does.
+  // INVALID_ARGUMENT: `text` is not valid UTF-8 (the offset is in the message),
+  // or over 1 GiB.
   absl::StatusOr<std::vector<TokenId>> Encode(
       absl::string_view text, const EncodeOptions& options) const;
 
@@ -89,9 +99,9 @@ class Tokenizer {
   // is the post-processor's matter.
   std::optional<TokenId> bos() const;
 
-  // The ids that end a generation, ascending: eos of the two config files, and
-  // the end-of-turn token of the chat template (<|im_end|> or <|eot_id|>) where
-  // the template names it and the vocabulary has it.
+  // The ids that end a generation, ascending: eos of tokenizer_config.json and
+  // generation_config.json, and the end-of-turn token of the chat template
+  // (<|im_end|> or <|eot_id|>) where the template names it.
   absl::Span<const TokenId> end_tokens() const;
 
   // tokenizer_config.json's chat_template (of a list, the one named "default");
@@ -99,7 +109,7 @@ class Tokenizer {
   absl::string_view chat_template() const;
 
  private:
-  struct Parts;  // what a tokenizer.json holds, ready to use
+  struct Parts;  // what the files hold, ready to use
   explicit Tokenizer(std::unique_ptr<const Parts> parts);
 
   const std::unique_ptr<const Parts> parts_;
