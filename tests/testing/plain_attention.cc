@@ -74,15 +74,15 @@ void AttendRow(const AttentionArgs& args, const RowKeys<T>& row,
     s = std::exp(s - max);
     sum += s;
   }
-  T* out = static_cast<T*>(args.out) + row_head * dim;
-  for (int32_t d = 0; d < dim; ++d) {
-    float value = 0.0f;
-    for (size_t i = 0; i < scores.size(); ++i) {
-      value +=
-          Round(scores[i] / sum, type) * static_cast<float>(row.values[i][d]);
+  std::vector<float> sums(dim, 0.0f);
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const float p = Round(scores[i] / sum, type);
+    for (int32_t d = 0; d < dim; ++d) {
+      sums[d] += p * static_cast<float>(row.values[i][d]);
     }
-    out[d] = T(value);
   }
+  T* out = static_cast<T*>(args.out) + row_head * dim;
+  for (int32_t d = 0; d < dim; ++d) out[d] = T(sums[d]);
   if (args.log_sum_exp != nullptr) {
     args.log_sum_exp[row_head] = max + std::log(sum);
   }

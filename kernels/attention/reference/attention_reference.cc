@@ -10,20 +10,6 @@
 namespace seer {
 namespace {
 
-double Get(DType dtype, const void* array, int64_t i) {
-  return dtype == DType::kFloat32
-             ? static_cast<const float*>(array)[i]
-             : static_cast<float>(static_cast<const BFloat16*>(array)[i]);
-}
-
-void Set(DType dtype, void* array, int64_t i, double value) {
-  if (dtype == DType::kFloat32) {
-    static_cast<float*>(array)[i] = static_cast<float>(value);
-  } else {
-    static_cast<BFloat16*>(array)[i] = BFloat16(static_cast<float>(value));
-  }
-}
-
 bool ReadsBlock(const AttentionArgs& args, int32_t tile, int32_t head,
                 int32_t block) {
   if (tile >= args.batch.num_prompt_tiles) return true;
@@ -35,33 +21,35 @@ bool ReadsBlock(const AttentionArgs& args, int32_t tile, int32_t head,
   return (args.sets.Bits(tile, head)[block / 64] >> (block % 64)) & 1;
 }
 
+template <typename T>
 void AttendRow(const AttentionArgs& args, int32_t tile_index,
                int32_t row_in_tile, int32_t head) {
   const Tile& tile = args.batch.tiles[tile_index];
   const int32_t* pages = args.batch.sequences[tile.sequence].page_table;
-  const PagedKv& kv = args.kv;
-  const int32_t head_dim = kv.head_dim;
-  const int32_t kv_head = head / (args.num_query_heads / kv.num_kv_heads);
-  const int64_t row = tile.row_begin + row_in_tile;
-  const int64_t row_offset = (row * args.num_query_heads + head) * head_dim;
+  const T* elements = static_cast<const T*>(args.kv.pages);
+  const int32_t head_dim = args.kv.head_dim;
+  const int32_t kv_head = head / (args.num_query_heads / args.kv.num_kv_heads);
+  const int64_t row_head =
+      int64_t{tile.row_begin + row_in_tile} * args.num_query_heads + head;
+  const T* query = static_cast<const T*>(args.queries) + row_head * head_dim;
 
-  // Scores of the keys read, and the element offset of each one's value.
+  // Scores of the keys read, and each one's value.
   std::vector<double> scores;
-  std::vector<int64_t> values;
+  std::vector<const T*> values;
   for (int32_t block = 0; block <= tile.block; ++block) {
     if (!ReadsBlock(args, tile_index, head, block)) continue;
-    const int64_t page = pages[block];
-    for (int32_t key = 0; key < kBlockSize; ++key) {
-      if (block == tile.block && key > tile.offset + row_in_tile) break;
-      const int64_t offset =
-          kv.KeyOffset(page, kv_head) + int64_t{key} * head_dim;
+    const T* keys = elements + args.kv.KeyOffset(pages[block], kv_head);
+    const T* page_values =
+        elements + args.kv.ValueOffset(pages[block], kv_head);
+    for (int32_t c = 0; c < kBlockSize; ++c) {
+      if (block == tile.block && c > tile.offset + row_in_tile) break;
       double dot = 0.0;
       for (int32_t d = 0; d < head_dim; ++d) {
-        dot += Get(args.dtype, args.queries, row_offset + d) *
-               Get(args.dtype, kv.pages, offset + d);
+        dot += double{static_cast<float>(query[d])} *
+               static_cast<float>(keys[c * head_dim + d]);
       }
       scores.push_back(dot * args.scale);
-      values.push_back(kv.ValueOffset(page, kv_head) + int64_t{key} * head_dim);
+      values.push_back(page_values + c * head_dim);
     }
   }
 
@@ -73,15 +61,24 @@ void AttendRow(const AttentionArgs& args, int32_t tile_index,
     const double p = std::exp(scores[i] - max);
     sum += p;
     for (int32_t d = 0; d < head_dim; ++d) {
-      out[d] += p * Get(args.dtype, kv.pages, values[i] + d);
+      out[d] += p * static_cast<float>(values[i][d]);
     }
   }
+  T* const out_row = static_cast<T*>(args.out) + row_head * head_dim;
   for (int32_t d = 0; d < head_dim; ++d) {
-    Set(args.dtype, args.out, row_offset + d, sum > 0.0 ? out[d] / sum : 0.0);
+    out_row[d] = T(static_cast<float>(scores.empty() ? 0.0 : out[d] / sum));
   }
   if (args.log_sum_exp != nullptr) {
-    args.log_sum_exp[row * args.num_query_heads + head] =
-        static_cast<float>(max + std::log(sum));
+    args.log_sum_exp[row_head] = static_cast<float>(max + std::log(sum));
+  }
+}
+
+template <typename T>
+void AttendTile(const AttentionArgs& args, int32_t tile) {
+  for (int32_t i = 0; i < args.batch.tiles[tile].num_rows; ++i) {
+    for (int32_t head = 0; head < args.num_query_heads; ++head) {
+      AttendRow<T>(args, tile, i, head);
+    }
   }
 }
 
@@ -93,10 +90,10 @@ void AttendReference(const AttentionArgs& args, DeviceStream stream) {
       stream.executor != nullptr ? *stream.executor : calling_thread;
   executor.ParallelFor(args.batch.num_tiles, [&](int64_t t) {
     const int32_t tile = static_cast<int32_t>(t);
-    for (int32_t i = 0; i < args.batch.tiles[tile].num_rows; ++i) {
-      for (int32_t head = 0; head < args.num_query_heads; ++head) {
-        AttendRow(args, tile, i, head);
-      }
+    if (args.dtype == DType::kFloat32) {
+      AttendTile<float>(args, tile);
+    } else {
+      AttendTile<BFloat16>(args, tile);
     }
   });
 }
