@@ -124,7 +124,7 @@ TokenId Sampler::DrawFromBest(absl::Span<const float> logits, float max,
   }
   // Without top_k: as many as top_p and min_p turn out to need.
   constexpr int64_t kFirstCount = 128;
-  constexpr int64_t kGrowth = 4;
+  constexpr int64_t kGrowth = 8;
   for (int64_t count = by_count ? options.top_k : kFirstCount;;
        count *= kGrowth) {
     SelectBest(logits, count, &best_);
