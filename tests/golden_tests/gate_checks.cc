@@ -1,0 +1,327 @@
+#include "tests/golden_tests/gate_checks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
+#include "kernels/block_selection/block_selection.h"
+#include "kernels/block_selection/row_budget.h"
+#include "tests/testing/error_budget.h"
+#include "tests/testing/gate_oracle.h"
+
+namespace seer {
+namespace {
+
+constexpr uint64_t kPageSeed = 5;
+
+const char* Name(Backend backend) {
+  return backend == Backend::kCpu ? "cpu" : "reference";
+}
+const char* Name(DType dtype) {
+  return dtype == DType::kFloat32 ? "fp32" : "bf16";
+}
+
+// Our logits [Hq, n, n]; 0 above the diagonal, as in golden files.
+std::vector<float> ScoreLayer(const GoldenLayer& layer, const GateWeights& gate,
+                              const std::string& scaling, DType dtype,
+                              Backend backend) {
+  PagedSequences sequences(layer.shape, dtype, {layer.tokens},
+                           layer.Rope(scaling), kPageSeed);
+  const PreparedStep step =
+      sequences.Prepare(backend, sequences.WholePrompts());
+  const std::vector<float> logits =
+      ScoredGate(&sequences, gate).Score(backend, step);
+  const int64_t n = layer.num_tiles();
+  const int64_t num_heads = layer.shape.num_query_heads;
+  std::vector<float> result(num_heads * n * n);
+  for (int64_t h = 0; h < num_heads; ++h) {
+    for (int64_t i = 0; i < n; ++i) {
+      std::copy_n(&logits[(i * num_heads + h) * n], i + 1,
+                  &result[(h * n + i) * n]);
+    }
+  }
+  return result;
+}
+
+std::vector<float> ExactLogits(const GoldenLayer& layer,
+                               const GateWeights& gate,
+                               const std::string& scaling) {
+  const std::vector<double> exact =
+      ExactGateLogits(layer.shape, layer.tokens, gate,
+                      MakeExactRope(layer.Rope(scaling), layer.tokens.len));
+  return std::vector<float>(exact.begin(), exact.end());
+}
+
+void CheckLogits(const GoldenLayer& layer, const GateWeights& gate,
+                 const std::string& tensor, const std::string& scaling) {
+  const std::vector<float>& golden = *layer.Floats(tensor);
+  const std::vector<float> exact = ExactLogits(layer, gate, scaling);
+  const std::vector<float> plain_bf16 =
+      ScoreLayer(layer, gate, scaling, DType::kBFloat16, Backend::kReference);
+  for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
+    EXPECT_TRUE(WithinErrorBudget(
+        ScoreLayer(layer, gate, scaling, DType::kFloat32, backend), golden,
+        exact, DType::kFloat32))
+        << Name(backend) << " fp32";
+    EXPECT_TRUE(WithinErrorBudget(
+        ScoreLayer(layer, gate, scaling, DType::kBFloat16, backend), plain_bf16,
+        golden, DType::kFloat32))
+        << Name(backend) << " bf16";
+  }
+}
+
+// How a mask comes about.
+struct MaskSource {
+  SelectionRule rule;
+  double sparsity = 0.0;  // kRowBudget
+  bool is_known = false;
+};
+
+// mask_nz_<density>_{plain,last}: the reference's uniform count at that
+// density, nothing forced, without or with two dense rows. mask_threshold_<t>
+// and blocks_threshold_<t>: nothing forced. blocks_s<percent>: target_sparsity
+// with the diagonal and, but for 50, one sink and two dense tiles.
+MaskSource ParseMask(const std::string& name, int64_t num_tiles) {
+  MaskSource source;
+  SelectionRule& rule = source.rule;
+  rule.num_prompt_tiles = static_cast<int32_t>(num_tiles);
+  rule.sink_blocks = 0;
+  rule.dense_last_blocks = 0;
+  rule.keep_diagonal = false;
+  const std::vector<std::string> words = absl::StrSplit(name, '_');
+  double number = 0.0;
+  if (words.size() == 4 && absl::StartsWith(name, "mask_nz_") &&
+      (words[3] == "plain" || words[3] == "last")) {
+    source.is_known = absl::SimpleAtod(words[2], &number);
+    rule.kind = SelectionRule::Kind::kTopK;
+    rule.top_k =
+        std::max(1, static_cast<int32_t>((1.0 - std::sqrt(1.0 - number)) *
+                                         static_cast<double>(num_tiles)));
+    rule.dense_last_blocks = words[3] == "last" ? 2 : 0;
+  } else if (words.size() == 3 && words[1] == "threshold") {
+    source.is_known = absl::SimpleAtod(words[2], &number);
+    rule.kind = SelectionRule::Kind::kThreshold;
+    rule.threshold = static_cast<float>(number);
+  } else if (words.size() == 2 && absl::StartsWith(name, "blocks_s")) {
+    source.is_known = absl::SimpleAtod(words[1].substr(1), &number);
+    rule.kind = SelectionRule::Kind::kRowBudget;
+    rule.keep_diagonal = true;
+    rule.sink_blocks = number == 50.0 ? 0 : 1;
+    rule.dense_last_blocks = number == 50.0 ? 0 : 2;
+    source.sparsity = number / 100.0;
+  }
+  return source;
+}
+
+// The mask [Hq, n, n] that selection makes of logits [Hq, n, n].
+std::vector<uint8_t> SelectLayer(const GoldenLayer& layer,
+                                 const MaskSource& source,
+                                 const std::vector<float>& logits,
+                                 Backend backend) {
+  const int64_t n = layer.num_tiles();
+  const int32_t num_heads = layer.shape.num_query_heads;
+  const RaggedCase ragged({WholePrompt(layer.tokens.len)}, kPageSeed);
+  SelectionRule rule = source.rule;
+  RowBudgetShape shape;
+  shape.num_tiles = n;
+  shape.sink_blocks = rule.sink_blocks;
+  shape.dense_last_blocks = rule.dense_last_blocks;
+  shape.keep_diagonal = rule.keep_diagonal;
+  const std::vector<int32_t> budgets(
+      num_heads, static_cast<int32_t>(
+                     SolveRowBudget(shape, 1.0 - source.sparsity).k_1024));
+  rule.row_budgets = budgets.data();
+
+  std::vector<float> by_tile(logits.size());
+  for (int64_t h = 0; h < num_heads; ++h) {
+    for (int64_t i = 0; i < n; ++i) {
+      std::copy_n(&logits[(h * n + i) * n], n,
+                  &by_tile[(i * num_heads + h) * n]);
+    }
+  }
+  BlockSelectionArgs args;
+  args.batch = ragged.batch();
+  args.rules = &rule;
+  args.num_query_heads = num_heads;
+  args.logits = by_tile.data();
+  args.logits_row_len = static_cast<int32_t>(n);
+  args.sets.num_query_heads = num_heads;
+  args.sets.num_words = static_cast<int32_t>((n + 63) / 64);
+  std::vector<uint64_t> bits(n * num_heads * args.sets.num_words);
+  std::vector<int32_t> counts(n * num_heads);
+  args.sets.bits = bits.data();
+  args.sets.counts = counts.data();
+  const absl::Status status = SelectBlocks(backend, args, {});
+  EXPECT_TRUE(status.ok()) << status;
+
+  std::vector<uint8_t> mask(logits.size());
+  for (int64_t h = 0; h < num_heads; ++h) {
+    for (int64_t i = 0; i < n; ++i) {
+      const bool is_full = counts[args.sets.Row(i, h)] == i + 1;
+      for (int64_t j = 0; j <= i; ++j) {
+        mask[(h * n + i) * n + j] =
+            is_full || (args.sets.Bits(i, h)[j / 64] >> (j % 64) & 1) != 0;
+      }
+    }
+  }
+  return mask;
+}
+
+// Largest |a - b|, and what storing the largest a in fp32 may add to it.
+double LargestDifference(const std::vector<float>& a,
+                         const std::vector<float>& b) {
+  double largest = 0.0;
+  double magnitude = 0.0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    largest = std::max(largest, std::abs(double{a[i]} - b[i]));
+    magnitude = std::max(magnitude, std::abs(double{a[i]}));
+  }
+  return largest + HalfUlp(magnitude, DType::kFloat32);
+}
+
+// Log-probability of every visible block of one row of logits.
+std::vector<double> LogSoftmax(const float* row, int64_t num_visible) {
+  const double max = *std::max_element(row, row + num_visible);
+  double sum = 0.0;
+  for (int64_t j = 0; j < num_visible; ++j) sum += std::exp(row[j] - max);
+  std::vector<double> result(num_visible);
+  for (int64_t j = 0; j < num_visible; ++j) {
+    result[j] = row[j] - max - std::log(sum);
+  }
+  return result;
+}
+
+// Expects that one row of two masks differs at near-ties only: what was
+// swapped is within `gap` in the golden logits, or within it of the threshold.
+// Returns whether the row differs.
+bool CheckRow(const SelectionRule& rule, const float* logits,
+              const uint8_t* want, const uint8_t* got, int64_t num_visible,
+              double gap) {
+  std::vector<int64_t> lost, gained;
+  for (int64_t j = 0; j < num_visible; ++j) {
+    if (want[j] != 0 && got[j] == 0) lost.push_back(j);
+    if (want[j] == 0 && got[j] != 0) gained.push_back(j);
+  }
+  if (lost.empty() && gained.empty()) return false;
+  if (rule.kind == SelectionRule::Kind::kThreshold) {
+    const std::vector<double> log_probs = LogSoftmax(logits, num_visible);
+    // The softmax's own rounding: its sum's terms, one after the other.
+    const double slack =
+        gap + static_cast<double>(num_visible + 8) * std::ldexp(1.0, -24);
+    lost.insert(lost.end(), gained.begin(), gained.end());
+    for (const int64_t j : lost) {
+      EXPECT_LE(std::abs(log_probs[j] - std::log(double{rule.threshold})),
+                slack)
+          << "block " << j << " is no near-tie with the threshold";
+    }
+    return true;
+  }
+  EXPECT_EQ(lost.size(), gained.size()) << "another number of blocks";
+  for (const int64_t a : lost) {
+    for (const int64_t b : gained) {
+      EXPECT_LE(std::abs(double{logits[a]} - logits[b]), gap)
+          << "blocks " << a << " and " << b << " are no near-tie";
+    }
+  }
+  return true;
+}
+
+// The number of rows in which the masks differ; see CheckRow.
+int64_t CheckRows(const GoldenLayer& layer, const SelectionRule& rule,
+                  const std::vector<float>& logits,
+                  const std::vector<uint8_t>& want,
+                  const std::vector<uint8_t>& got, double gap) {
+  const int64_t n = layer.num_tiles();
+  int64_t num_different = 0;
+  for (int64_t row = 0; row < layer.shape.num_query_heads * n; ++row) {
+    if (CheckRow(rule, &logits[row * n], &want[row * n], &got[row * n],
+                 row % n + 1, gap)) {
+      ++num_different;
+    }
+  }
+  return num_different;
+}
+
+const std::vector<float>* DefaultLogits(const GoldenLayer& layer) {
+  const std::vector<float>* logits = layer.Floats("gate_logits");
+  return logits != nullptr ? logits : layer.Floats("gate_logits_default");
+}
+
+}  // namespace
+
+void CheckGateLogits(const GoldenLayer& layer, const std::string& tensor,
+                     const std::string& scaling) {
+  CheckLogits(layer, layer.gate, tensor, scaling);
+}
+
+void CheckMeanPoolLogits(const GoldenLayer& layer) {
+  CheckLogits(layer, MeanPoolGate(), "mean_pool_logits", "default");
+}
+
+void CheckGateProbabilities(const GoldenLayer& layer) {
+  const std::vector<float>& golden = *layer.Floats("gate_probs");
+  const std::vector<float> exact_logits =
+      ExactLogits(layer, layer.gate, "default");
+  const int64_t n = layer.num_tiles();
+  for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
+    const std::vector<float> logits =
+        ScoreLayer(layer, layer.gate, "default", DType::kFloat32, backend);
+    std::vector<float> probs(logits.size()), exact(logits.size());
+    for (int64_t row = 0; row < layer.shape.num_query_heads * n; ++row) {
+      const int64_t num_visible = row % n + 1;
+      GateSoftmax(&logits[row * n], static_cast<int32_t>(num_visible),
+                  &probs[row * n]);
+      const std::vector<double> log_probs =
+          LogSoftmax(&exact_logits[row * n], num_visible);
+      for (int64_t j = 0; j < num_visible; ++j) {
+        exact[row * n + j] = static_cast<float>(std::exp(log_probs[j]));
+      }
+    }
+    EXPECT_TRUE(WithinErrorBudget(probs, golden, exact, DType::kFloat32))
+        << Name(backend);
+  }
+}
+
+bool IsMaskName(const std::string& name) { return ParseMask(name, 1).is_known; }
+
+void CheckMask(const GoldenLayer& layer, const std::string& mask) {
+  const MaskSource source = ParseMask(mask, layer.num_tiles());
+  const std::vector<uint8_t>& want = *layer.Mask(mask);
+  const std::vector<float>* golden = DefaultLogits(layer);
+  ASSERT_NE(golden, nullptr) << "the file has no logits that explain masks";
+  const std::vector<float> exact = ExactLogits(layer, layer.gate, "default");
+  const int64_t num_rows = layer.shape.num_query_heads * layer.num_tiles();
+  for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
+    const int64_t num_rounded =
+        CheckRows(layer, source.rule, *golden, want,
+                  SelectLayer(layer, source, *golden, backend), 0.0);
+    if (source.rule.kind != SelectionRule::Kind::kThreshold) {
+      EXPECT_EQ(num_rounded, 0) << "from the golden logits themselves";
+    }
+    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+      const std::vector<float> logits =
+          ScoreLayer(layer, layer.gate, "default", dtype, backend);
+      // CheckGateLogits bounds what each logit may be off; two decide.
+      const double budget =
+          dtype == DType::kFloat32
+              ? 3.0 * LargestDifference(*golden, exact)
+              : 2.0 * LargestDifference(ScoreLayer(layer, layer.gate, "default",
+                                                   dtype, Backend::kReference),
+                                        *golden);
+      const int64_t num_different =
+          CheckRows(layer, source.rule, *golden, want,
+                    SelectLayer(layer, source, logits, backend), 2.0 * budget);
+      std::printf("%s %s %s: %lld of %lld rows differ, at near-ties\n",
+                  mask.c_str(), Name(backend), Name(dtype),
+                  static_cast<long long>(num_different),
+                  static_cast<long long>(num_rows));
+    }
+  }
+}
+
+}  // namespace seer
