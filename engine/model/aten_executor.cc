@@ -7,9 +7,7 @@
 
 namespace seer {
 
-AtenExecutor::AtenExecutor(int num_threads) : num_threads_(num_threads) {
-  at::set_num_threads(num_threads);
-}
+void AtenExecutor::BindThisThread() const { at::set_num_threads(num_threads_); }
 
 void AtenExecutor::ParallelFor(int64_t n, absl::FunctionRef<void(int64_t)> fn) {
   // Items cost unequal time (a tile late in a prompt sees more blocks), so

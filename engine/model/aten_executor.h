@@ -14,9 +14,12 @@ namespace seer {
 // for the cores.
 class AtenExecutor final : public Executor {
  public:
-  // The number of threads belongs to the calling thread, as OpenMP has it:
-  // construct this on the thread that will run the model. >= 1.
-  explicit AtenExecutor(int num_threads);
+  // `num_threads` >= 1.
+  explicit AtenExecutor(int num_threads) : num_threads_(num_threads) {}
+
+  // To be called once by each thread that is to run operators or loops: the
+  // size of OpenMP's team belongs to the thread that opens it.
+  void BindThisThread() const;
 
   int num_threads() const override { return num_threads_; }
   void ParallelFor(int64_t n, absl::FunctionRef<void(int64_t)> fn) override;
