@@ -1,0 +1,269 @@
+#include "engine/llama_engine/engine_loop.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+
+namespace seer {
+namespace {
+
+StepKind KindOf(const StepPlan& plan) {
+  if (plan.num_decode_rows == 0) return StepKind::kPrefill;
+  return plan.num_prompt_tokens == 0 ? StepKind::kDecode : StepKind::kMixed;
+}
+
+}  // namespace
+
+EngineLoop::EngineLoop(const Parts& parts) : parts_(parts) {
+  for (int i = 0; i < parts.executor->num_threads(); ++i) {
+    samplers_.emplace_back(parts.model->config().vocab_size);
+  }
+  MutexLock lock(&stats_mutex_);
+  stats_.blocks_total.resize(parts.model->config().num_layers);
+}
+
+void EngineLoop::Run() {
+  absl::Time look_at = absl::InfiniteFuture();
+  while (true) {
+    Inbox::Orders orders = parts_.inbox->Take(look_at);
+    for (std::unique_ptr<RequestRun>& run : orders.added) Add(std::move(run));
+    const absl::Time begin = absl::Now();
+    if (orders.stop) {
+      FailAll(absl::UnavailableError("the engine has stopped"), true);
+    } else if (!parts_.inbox->healthy()) {
+      FailAll(absl::InternalError("the engine has failed"), false);
+    } else if (begin >= orders.drain_deadline) {
+      FailAll(absl::UnavailableError("the server is shutting down"), true);
+    }
+    Sweep(begin);
+    if (orders.stop) break;
+    const StepPlan& plan = parts_.scheduler->Plan();
+    if (plan.empty()) {
+      look_at = std::min(NextLook(begin), orders.drain_deadline);
+      if (runs_.empty()) look_at = absl::InfiniteFuture();
+    } else {
+      look_at = absl::InfinitePast();
+      RunStep(plan, absl::Now() - begin);
+    }
+    UpdateStats();
+  }
+  UpdateStats();
+}
+
+void EngineLoop::Add(std::unique_ptr<RequestRun> run) {
+  const GenerationRequest& request = run->request();
+  SequenceLengths lengths;
+  lengths.prompt_len = static_cast<int64_t>(request.prompt.size());
+  lengths.max_tokens = request.max_tokens;
+  lengths.num_choices = request.num_choices;
+  const RequestId id = next_id_++;
+  const absl::Status status = parts_.scheduler->Add(id, lengths);
+  if (!status
+           .ok()) {  // Submit has checked this: a bug, but only this request's
+    run->Fail(absl::InternalError("the request could not be scheduled"));
+    parts_.inbox->RecordEnded(1, false);
+    return;
+  }
+  runs_.emplace(id, std::move(run));
+}
+
+bool EngineLoop::SweepOne(RequestId id, RequestRun& run, absl::Time now) {
+  absl::Time since;
+  if (run.outbox().cancelled()) {
+    since = run.last_wake();
+  } else if (now >= run.request().deadline) {
+    since = run.request().deadline;
+    run.Fail(absl::DeadlineExceededError("the request's deadline has passed"));
+  } else if (const absl::Duration stalled = run.outbox().StalledFor(now);
+             stalled >= parts_.slow_reader_timeout) {
+    parts_.scheduler->Remove(id);
+    run.outbox().DropAndFail(SlowReaderError(stalled));
+    return true;
+  } else {
+    parts_.scheduler->SetHeld(id, run.outbox().full());
+    return false;
+  }
+  parts_.scheduler->Remove(id);
+  if (parts_.observer != nullptr) {
+    parts_.observer->OnCancelled(
+        std::max(absl::Now() - since, absl::ZeroDuration()));
+  }
+  return true;
+}
+
+void EngineLoop::Sweep(absl::Time now) {
+  int64_t ended = 0;
+  for (auto it = runs_.begin(); it != runs_.end();) {
+    const bool over = SweepOne(it->first, *it->second, now);
+    ended += over;
+    it = over ? runs_.erase(it) : std::next(it);
+  }
+  if (ended > 0) parts_.inbox->RecordEnded(ended, false);
+}
+
+void EngineLoop::FailAll(const absl::Status& status, bool cut) {
+  if (runs_.empty()) return;
+  const int64_t ended = static_cast<int64_t>(runs_.size());
+  for (auto& [id, run] : runs_) {
+    parts_.scheduler->Remove(id);
+    run->Fail(status);
+  }
+  runs_.clear();
+  parts_.inbox->RecordEnded(ended, cut);
+}
+
+absl::Time EngineLoop::NextLook(absl::Time now) const {
+  // Readers are asked a few times within the patience there is with them.
+  absl::Time next = now + parts_.slow_reader_timeout / 4;
+  for (const auto& [id, run] : runs_) {
+    next = std::min(next, run->request().deadline);
+  }
+  return next;
+}
+
+void EngineLoop::RunStep(const StepPlan& plan, absl::Duration scheduler_time) {
+  const absl::Time begin = absl::Now();
+  StepOutcomes outcomes(plan.slices.size());
+  const absl::StatusOr<ForwardReport> forward = Compute(plan, outcomes);
+  if (!forward.ok()) {
+    Log(LogLevel::kError, "a step failed; the engine stops serving",
+        {{"status", forward.status().ToString()}});
+    parts_.inbox->SetUnhealthy();
+    parts_.scheduler->Commit();
+    FailAll(absl::InternalError("the engine has failed"), false);
+    return;
+  }
+  parts_.scheduler->Commit();
+  parts_.admission->RecordStep(plan.num_prompt_tokens, absl::Now() - begin);
+  StepReport report;
+  report.kind = KindOf(plan);
+  report.prompt_tokens = plan.num_prompt_tokens;
+  report.decode_rows = plan.num_decode_rows;
+  report.gate_time = forward->gate_time;
+  report.scheduler_time = scheduler_time;
+  CountStep(plan, outcomes, forward->gate_time);
+  Deliver(plan, std::move(outcomes));
+  report.duration = absl::Now() - begin + scheduler_time;
+  if (parts_.observer != nullptr) parts_.observer->OnStep(report);
+}
+
+absl::StatusOr<ForwardReport> EngineLoop::Compute(const StepPlan& plan,
+                                                  StepOutcomes& outcomes) {
+  for (const PageCopy& copy : plan.copies) {
+    parts_.cache->CopyPage(copy.source, copy.target);
+  }
+  const absl::Time now = absl::Now();
+  const size_t num_layers = parts_.model->config().num_layers;
+  blocks_.assign(plan.slices.size(), {});
+  std::vector<BatchSequence> sequences(plan.slices.size());
+  for (size_t i = 0; i < plan.slices.size(); ++i) {
+    const PlannedSlice& slice = plan.slices[i];
+    RequestRun& run = *runs_.at(slice.request);
+    run.Start(now);
+    BatchSequence& sequence = sequences[i];
+    sequence.tokens = run.TokensOf(slice);
+    sequence.position_begin = slice.position_begin;
+    sequence.prompt_len = slice.prompt_len;
+    sequence.page_table = slice.page_table;
+    sequence.logits = run.NeedsAllLogits(slice)    ? LogitsRows::kAll
+                      : run.NeedsLastLogits(slice) ? LogitsRows::kLast
+                                                   : LogitsRows::kNone;
+    if (!slice.is_prompt()) continue;
+    blocks_[i].resize(num_layers);
+    sequence.blocks = blocks_[i].data();
+    const ResolvedPolicy& policy = run.policy();
+    if (policy.gate_set == nullptr) continue;
+    sequence.plan = &policy.plan;
+    sequence.gate = policy.gate_set->gate.get();
+    sequence.gate_entries = &parts_.gate_entries->at(sequence.gate);
+  }
+  const auto on_logits = [&](const LogitsBlock& block) {
+    return EvaluateRows(plan, block, outcomes);
+  };
+  return parts_.model->Forward({sequences, parts_.cache, on_logits, nullptr});
+}
+
+absl::Status EngineLoop::EvaluateRows(const StepPlan& plan,
+                                      const LogitsBlock& block,
+                                      StepOutcomes& outcomes) {
+  const int64_t vocab_size = parts_.model->config().vocab_size;
+  const int64_t num_rows = static_cast<int64_t>(block.rows.size());
+  const int64_t num_workers =
+      std::min<int64_t>(num_rows, static_cast<int64_t>(samplers_.size()));
+  std::vector<RowOutcome> results(num_rows);
+  parts_.executor->ParallelFor(num_workers, [&](int64_t worker) {
+    for (int64_t i = worker; i < num_rows; i += num_workers) {
+      const PlannedSlice& slice = plan.slices[block.rows[i].sequence];
+      results[i] = runs_.at(slice.request)
+                       ->Evaluate(slice, block.rows[i].position,
+                                  {block.logits + i * vocab_size,
+                                   static_cast<size_t>(vocab_size)},
+                                  samplers_[worker]);
+    }
+  });
+  for (int64_t i = 0; i < num_rows; ++i) {
+    outcomes[block.rows[i].sequence].push_back(std::move(results[i]));
+  }
+  return absl::OkStatus();
+}
+
+void EngineLoop::CountStep(const StepPlan& plan, const StepOutcomes& outcomes,
+                           absl::Duration gate_time) {
+  MutexLock lock(&stats_mutex_);
+  stats_.last_step_time = absl::Now();
+  stats_.gate_time_total += gate_time;
+  stats_.prompt_tokens_computed_total += plan.num_prompt_tokens;
+  for (const std::vector<RowOutcome>& rows : outcomes) {
+    for (const RowOutcome& row : rows) {
+      stats_.output_tokens_total += static_cast<int64_t>(row.drawn.size());
+    }
+  }
+  for (const std::vector<LayerBlocks>& slice : blocks_) {
+    for (size_t layer = 0; layer < slice.size(); ++layer) {
+      stats_.blocks_total[layer].visible += slice[layer].visible;
+      stats_.blocks_total[layer].selected += slice[layer].selected;
+    }
+  }
+}
+
+void EngineLoop::Deliver(const StepPlan& plan, StepOutcomes outcomes) {
+  const absl::Time now = absl::Now();
+  int64_t num_ended = 0;
+  for (size_t i = 0; i < plan.slices.size(); ++i) {
+    const PlannedSlice& slice = plan.slices[i];
+    const auto found = runs_.find(slice.request);
+    if (found == runs_.end()) continue;  // ended by an earlier slice
+    RequestRun& run = *found->second;
+    const absl::StatusOr<std::vector<int32_t>> ended =
+        run.Apply(slice, std::move(outcomes[i]), blocks_[i], now);
+    if (ended.ok()) {
+      for (const int32_t choice : *ended) {
+        parts_.scheduler->FinishChoice(slice.request, choice);
+      }
+    } else {
+      run.Fail(ended.status());
+    }
+    if (ended.ok() && !run.done()) continue;
+    parts_.scheduler->Remove(slice.request);
+    runs_.erase(found);
+    ++num_ended;
+  }
+  if (num_ended > 0) parts_.inbox->RecordEnded(num_ended, false);
+}
+
+void EngineLoop::UpdateStats() {
+  MutexLock lock(&stats_mutex_);
+  stats_.requests_running = parts_.scheduler->num_requests_running();
+  stats_.pages_total = parts_.pages->num_pages();
+  stats_.pages_used = parts_.pages->num_used();
+}
+
+EngineStats EngineLoop::Stats() const {
+  MutexLock lock(&stats_mutex_);
+  return stats_;
+}
+
+}  // namespace seer

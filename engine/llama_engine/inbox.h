@@ -1,0 +1,71 @@
+// Where submitters, readers and drainers meet the engine thread.
+#ifndef SEER_ENGINE_LLAMA_ENGINE_INBOX_H_
+#define SEER_ENGINE_LLAMA_ENGINE_INBOX_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/mutex.h"
+#include "engine/llama_engine/request_run.h"
+
+namespace seer {
+
+// Thread-safe. Shared by the engine and whoever may still wake it.
+class Inbox {
+ public:
+  // Hands a request to the engine thread. UNAVAILABLE: draining or stopped.
+  // INTERNAL: the engine is unhealthy.
+  absl::Status Add(std::unique_ptr<RequestRun> run);
+  // What Add would say now.
+  absl::Status CheckOpen() const;
+
+  // Makes the engine thread look around.
+  void Wake();
+
+  struct Orders {
+    std::vector<std::unique_ptr<RequestRun>> added;
+    absl::Time drain_deadline = absl::InfiniteFuture();
+    bool stop = false;
+  };
+  // The engine thread takes what has come in; waits until `until` for
+  // something to, if nothing has.
+  Orders Take(absl::Time until);
+
+  // `count` requests that were added have ended; `cut`: at a drain's deadline.
+  void RecordEnded(int64_t count, bool cut);
+
+  // Refuses newcomers from now on, and waits until all requests have ended.
+  // The engine thread ends what is left at the deadline. False: some were cut.
+  bool Drain(absl::Time deadline);
+
+  // Refuses newcomers with INTERNAL from now on.
+  void SetUnhealthy();
+  bool healthy() const;
+  bool draining() const;
+
+  // Ends the engine thread's loop.
+  void Stop();
+
+ private:
+  absl::Status CheckOpenLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  mutable Mutex mutex_;
+  CondVar changed_;
+  CondVar ended_;
+  std::vector<std::unique_ptr<RequestRun>> added_ ABSL_GUARDED_BY(mutex_);
+  int64_t num_live_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Time drain_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cut_ ABSL_GUARDED_BY(mutex_) = false;
+  bool unhealthy_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_LLAMA_ENGINE_INBOX_H_

@@ -1,0 +1,191 @@
+#include "engine/llama_engine/request_run.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/status_macros.h"
+#include "engine/sampler/logprobs.h"
+#include "kernels/ragged_batch.h"
+
+namespace seer {
+
+RequestRun::RequestRun(Init init, EventOutbox outbox)
+    : init_(std::move(init)), outbox_(std::move(outbox)) {
+  const GenerationRequest& request = init_.request;
+  if (!request.ignore_eos) {
+    conditions_.end_ids.insert(init_.end_ids.begin(), init_.end_ids.end());
+  }
+  conditions_.stop_ids.insert(request.stop_ids.begin(), request.stop_ids.end());
+  conditions_.stop_strings = init_.stop_strings;
+  conditions_.min_tokens = request.min_tokens;
+  conditions_.max_tokens = request.max_tokens;
+  banned_early_.assign(conditions_.end_ids.begin(), conditions_.end_ids.end());
+  banned_early_.insert(banned_early_.end(), request.stop_ids.begin(),
+                       request.stop_ids.end());
+  const TokenHistory history(request.sampling, request.prompt);
+  for (int32_t i = 0; i < request.num_choices; ++i) {
+    choices_.emplace_back(i, init_.tokenizer, &conditions_, history);
+  }
+  report_.requested = request.policy.value_or(SparsityPolicy());
+  report_.effective = init_.policy.plan.effective;
+  report_.closest_feasible = init_.policy.plan.closest_feasible;
+  report_.layers.resize(init_.num_layers);
+}
+
+absl::Span<const TokenId> RequestRun::TokensOf(
+    const PlannedSlice& slice) const {
+  if (slice.is_prompt()) {
+    return absl::MakeConstSpan(init_.request.prompt)
+        .subspan(slice.position_begin, slice.num_tokens);
+  }
+  return absl::MakeConstSpan(&choices_[slice.choice].last_token(), 1);
+}
+
+bool RequestRun::NeedsAllLogits(const PlannedSlice& slice) const {
+  return slice.is_prompt() && init_.request.num_prompt_logprobs.has_value();
+}
+
+bool RequestRun::NeedsLastLogits(const PlannedSlice& slice) const {
+  return !slice.is_prompt() ||
+         (slice.ends_prompt() && init_.request.max_tokens > 0);
+}
+
+void RequestRun::AddTexts(LogprobEntry& entry) const {
+  const auto add = [&](TokenLogprob& token) {
+    token.text = std::string(init_.tokenizer->TokenBytes(token.id));
+  };
+  add(entry.token);
+  for (TokenLogprob& token : entry.top) add(token);
+}
+
+absl::Status RequestRun::Draw(int32_t choice, int64_t position,
+                              absl::Span<const float> logits, Sampler& sampler,
+                              RowOutcome& outcome) const {
+  const GenerationRequest& request = init_.request;
+  const ChoiceOutput& output = choices_[choice];
+  SampleArgs args;
+  args.logits = logits;
+  args.options = &request.sampling;
+  args.history = &output.history();
+  if (output.num_tokens() < request.min_tokens) args.banned = banned_early_;
+  args.key = {*request.sampling.seed, choice, position};
+  DrawnToken drawn;
+  drawn.choice = choice;
+  SEER_ASSIGN_OR_RETURN(drawn.token, sampler.Sample(args));
+  if (request.num_logprobs.has_value()) {
+    SEER_ASSIGN_OR_RETURN(
+        drawn.logprob, ScoreToken(logits, drawn.token, *request.num_logprobs));
+    AddTexts(*drawn.logprob);
+  }
+  outcome.drawn.push_back(std::move(drawn));
+  return absl::OkStatus();
+}
+
+RowOutcome RequestRun::Evaluate(const PlannedSlice& slice, int32_t position,
+                                absl::Span<const float> logits,
+                                Sampler& sampler) const {
+  const GenerationRequest& request = init_.request;
+  RowOutcome outcome;
+  if (!slice.is_prompt()) {
+    outcome.status = Draw(slice.choice, position + 1, logits, sampler, outcome);
+    return outcome;
+  }
+  if (position + 1 < slice.prompt_len) {
+    absl::StatusOr<LogprobEntry> entry = ScoreToken(
+        logits, request.prompt[position + 1], *request.num_prompt_logprobs);
+    outcome.status = entry.status();
+    if (entry.ok()) {
+      AddTexts(*entry);
+      outcome.prompt_entry = *std::move(entry);
+    }
+    return outcome;
+  }
+  if (request.max_tokens == 0) return outcome;
+  for (int32_t i = 0; i < request.num_choices && outcome.status.ok(); ++i) {
+    outcome.status = Draw(i, position + 1, logits, sampler, outcome);
+  }
+  return outcome;
+}
+
+void RequestRun::Start(absl::Time now) {
+  if (start_time_.has_value()) return;
+  start_time_ = now;
+  init_.place.Start();
+}
+
+void RequestRun::ApplyPrompt(const PlannedSlice& slice,
+                             std::vector<RowOutcome>& outcomes,
+                             absl::Span<const LayerBlocks> blocks) {
+  init_.place.Advance(slice.num_tokens);
+  report_.tiles_computed += NumBlocks(slice.num_tokens);
+  for (size_t layer = 0; layer < blocks.size(); ++layer) {
+    report_.layers[layer].visible += blocks[layer].visible;
+    report_.layers[layer].selected += blocks[layer].selected;
+  }
+  outbox().Push(PromptProgressEvent{slice.prompt_len, 0,
+                                    slice.position_begin + slice.num_tokens});
+  PromptLogprobsEvent logprobs;
+  logprobs.start = slice.position_begin + 1;
+  for (RowOutcome& outcome : outcomes) {
+    if (outcome.prompt_entry.has_value()) {
+      logprobs.entries.push_back(*std::move(outcome.prompt_entry));
+    }
+  }
+  if (!logprobs.entries.empty()) outbox().Push(std::move(logprobs));
+}
+
+absl::StatusOr<std::vector<int32_t>> RequestRun::Apply(
+    const PlannedSlice& slice, std::vector<RowOutcome> outcomes,
+    absl::Span<const LayerBlocks> blocks, absl::Time now) {
+  for (const RowOutcome& outcome : outcomes) {
+    SEER_RETURN_IF_ERROR(outcome.status);
+  }
+  if (slice.is_prompt()) {
+    ApplyPrompt(slice, outcomes, blocks);
+    if (slice.ends_prompt()) first_token_time_ = now;
+  }
+  std::vector<int32_t> ended;
+  for (RowOutcome& outcome : outcomes) {
+    for (DrawnToken& drawn : outcome.drawn) {
+      ChoiceOutput& choice = choices_[drawn.choice];
+      ChoiceOutput::Step step =
+          choice.Push(drawn.token, std::move(drawn.logprob));
+      ++num_output_tokens_;
+      outbox().Push(std::move(step.delta));
+      if (!step.finish.has_value()) continue;
+      outbox().Push(*std::move(step.finish));
+      ended.push_back(drawn.choice);
+    }
+  }
+  if (slice.is_prompt() && slice.ends_prompt() &&
+      init_.request.max_tokens == 0) {
+    for (int32_t i = 0; i < init_.request.num_choices; ++i) {
+      outbox().Push(FinishEvent{i, FinishReason::kLength, "", std::nullopt});
+      ended.push_back(i);
+    }
+  }
+  num_finished_ += static_cast<int32_t>(ended.size());
+  if (num_finished_ == init_.request.num_choices) PushSummary(now);
+  return ended;
+}
+
+void RequestRun::PushSummary(absl::Time now) {
+  SummaryEvent summary;
+  summary.prompt_tokens = static_cast<int64_t>(init_.request.prompt.size());
+  summary.output_tokens = num_output_tokens_;
+  summary.queue_time = *start_time_ - init_.submit_time;
+  summary.prefill_time = *first_token_time_ - *start_time_;
+  summary.decode_time = now - *first_token_time_;
+  summary.time_to_first_token = *first_token_time_ - init_.submit_time;
+  summary.seed = *init_.request.sampling.seed;
+  summary.sparsity = report_;
+  outbox().Push(std::move(summary));
+  done_ = true;
+}
+
+void RequestRun::Fail(absl::Status status) {
+  outbox().Push(FailureEvent{std::move(status)});
+}
+
+}  // namespace seer

@@ -1,0 +1,120 @@
+// One admitted request, from Submit to its last event.
+#ifndef SEER_ENGINE_LLAMA_ENGINE_REQUEST_RUN_H_
+#define SEER_ENGINE_LLAMA_ENGINE_REQUEST_RUN_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "engine/event_stream/event_stream.h"
+#include "engine/gate/policy/policy_resolver.h"
+#include "engine/llama_engine/choice_output.h"
+#include "engine/request.h"
+#include "engine/sampler/sampler.h"
+#include "engine/scheduler/admission.h"
+#include "engine/scheduler/step_plan.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace seer {
+
+// A token drawn from a row of logits.
+struct DrawnToken {
+  int32_t choice = 0;
+  TokenId token = 0;
+  std::optional<LogprobEntry> logprob;
+};
+
+// What one row of logits gave.
+struct RowOutcome {
+  absl::Status status;                       // an error ends the request
+  std::optional<LogprobEntry> prompt_entry;  // of the prompt's next token
+  std::vector<DrawnToken> drawn;             // by choice
+};
+
+// Built by the submitter; from then on the engine thread's alone, but for
+// Evaluate.
+class RequestRun {
+ public:
+  struct Init {
+    GenerationRequest request;  // checked; its seed set
+    ResolvedPolicy policy;
+    std::shared_ptr<const StopStrings> stop_strings;
+    absl::Span<const TokenId> end_ids;  // the model's
+    const Tokenizer* tokenizer = nullptr;
+    int32_t num_layers = 0;
+    absl::Time submit_time;
+    Admission::Place place;
+    // When the reader last woke the engine, in Unix nanoseconds: at the end,
+    // when it cancelled.
+    std::shared_ptr<const std::atomic<int64_t>> last_wake;
+  };
+  RequestRun(Init init, EventOutbox outbox);
+
+  RequestRun(const RequestRun&) = delete;
+  RequestRun& operator=(const RequestRun&) = delete;
+
+  const GenerationRequest& request() const { return init_.request; }
+  const ResolvedPolicy& policy() const { return init_.policy; }
+  EventOutbox& outbox() { return outbox_; }
+  absl::Time last_wake() const {
+    return absl::FromUnixNanos(init_.last_wake->load());
+  }
+
+  // The ids of the slice's rows; valid until the next Apply.
+  absl::Span<const TokenId> TokensOf(const PlannedSlice& slice) const;
+  // Whether any logits of the slice are needed, and of which rows.
+  bool NeedsAllLogits(const PlannedSlice& slice) const;
+  bool NeedsLastLogits(const PlannedSlice& slice) const;
+
+  // What the logits [vocab_size] of the slice's row at `position` give. Any
+  // thread, with a sampler of its own.
+  RowOutcome Evaluate(const PlannedSlice& slice, int32_t position,
+                      absl::Span<const float> logits, Sampler& sampler) const;
+
+  // The slice begins to be computed.
+  void Start(absl::Time now);
+
+  // The slice was computed at `now`: `outcomes` are its rows' in order, and
+  // `blocks` [num_layers] what its tiles read. Pushes the events. Returns the
+  // choices that ended. Error: the request must be failed.
+  absl::StatusOr<std::vector<int32_t>> Apply(
+      const PlannedSlice& slice, std::vector<RowOutcome> outcomes,
+      absl::Span<const LayerBlocks> blocks, absl::Time now);
+
+  // Every choice has ended and the summary is pushed.
+  bool done() const { return done_; }
+  int64_t num_output_tokens() const { return num_output_tokens_; }
+
+  // Ends the request with a failure. What is undelivered stays to be read.
+  void Fail(absl::Status status);
+
+ private:
+  absl::Status Draw(int32_t choice, int64_t position,
+                    absl::Span<const float> logits, Sampler& sampler,
+                    RowOutcome& outcome) const;
+  void AddTexts(LogprobEntry& entry) const;
+  void ApplyPrompt(const PlannedSlice& slice, std::vector<RowOutcome>& outcomes,
+                   absl::Span<const LayerBlocks> blocks);
+  void PushSummary(absl::Time now);
+
+  Init init_;
+  EventOutbox outbox_;
+  StopConditions conditions_;
+  std::vector<TokenId> banned_early_;  // before min_tokens
+  std::vector<ChoiceOutput> choices_;
+  SparsityReport report_;
+  int64_t num_output_tokens_ = 0;
+  int32_t num_finished_ = 0;
+  bool done_ = false;
+  std::optional<absl::Time> start_time_;        // of the first slice
+  std::optional<absl::Time> first_token_time_;  // or the prompt's end
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_LLAMA_ENGINE_REQUEST_RUN_H_
