@@ -23,5 +23,13 @@ TEST(Sha256Test, KnownDigests) {
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+TEST(Sha256Test, PiecesGiveTheDigestOfTheWhole) {
+  Sha256 sha256;
+  for (const std::string piece : {"a", "", "bc"}) {
+    sha256.Add(std::vector<uint8_t>(piece.begin(), piece.end()));
+  }
+  EXPECT_EQ(sha256.FinishHex(), HexOf("abc"));
+}
+
 }  // namespace
 }  // namespace seer

@@ -102,26 +102,30 @@ llama3_tokenizer = repository_rule(
     },
 )
 
-def _python_package_impl(ctx):
+def _wheel_files_impl(ctx):
     download_wheels(
         ctx,
-        read_requirements(ctx, _REQUIREMENTS, [ctx.attr.package]),
-        [ctx.attr.package + "/*"],
+        read_requirements(ctx, _REQUIREMENTS, ctx.attr.packages),
+        ctx.attr.members,
     )
     ctx.file("BUILD", """
 filegroup(
-    name = "package",
-    srcs = glob(["%s/**"]),
+    name = "files",
+    srcs = glob(["**"], exclude = ["BUILD", "WORKSPACE", "requirements.txt"]),
     visibility = ["//visibility:public"],
 )
-""" % ctx.attr.package)
+""")
 
-python_package = repository_rule(
-    implementation = _python_package_impl,
+wheel_files = repository_rule(
+    implementation = _wheel_files_impl,
     attrs = {
-        "package": attr.string(
+        "members": attr.string_list(
             mandatory = True,
-            doc = "A wheel of tools/requirements.txt whose module has its name.",
+            doc = "The members to unpack; see unpack_wheels.py.",
+        ),
+        "packages": attr.string_list(
+            mandatory = True,
+            doc = "Wheels of the requirements files above.",
         ),
     },
 )
