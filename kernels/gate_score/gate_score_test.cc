@@ -66,7 +66,7 @@ std::vector<float> ExactVisible(PagedSequences& sequences,
   std::vector<float> visible;
   for (const SequenceTokens& tokens : sequences.sequences()) {
     const std::vector<double> exact =
-        ExactGateLogits(shape, tokens, gate, ToExactRope(sequences.rope()));
+        ScoreExactly(shape, tokens, gate, ToExactRope(sequences.rope())).logits;
     const int64_t n = NumBlocks(tokens.prompt_len);
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t h = 0; h < shape.num_query_heads; ++h) {

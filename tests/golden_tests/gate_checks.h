@@ -8,24 +8,24 @@
 
 namespace seer {
 
-// Each check is made for both backends, and in fp32 and bf16, and reports
-// failures to GoogleTest.
+// Each check is made for both backends, and reports failures to GoogleTest.
 
-// Logits `tensor` under the rope scaling, within the error budget: in fp32 the
-// golden file is the plain computation and the exact gate the reference; in
-// bf16 our reference backend is plain and the golden file the reference.
+// Logits `tensor` under the rope scaling. In fp32, both they and ours are
+// within the case's budget of the gate in double: twice what fp32 angles make
+// of it, and the roundings of a logit's longest chain. In bf16, ours are within
+// the error budget of the golden ones, our reference backend being plain.
 void CheckGateLogits(const GoldenLayer& layer, const std::string& tensor,
                      const std::string& scaling);
 
 // mean_pool_logits, likewise.
 void CheckMeanPoolLogits(const GoldenLayer& layer);
 
-// gate_probs, likewise, in fp32.
+// gate_probs in fp32, within what the logits' budget makes of them.
 void CheckGateProbabilities(const GoldenLayer& layer);
 
 // The mask of that name: from the golden logits equal (but for thresholds,
-// where rounding of the softmax decides near-ties), and from our own logits
-// different only at near-ties, whose number is printed.
+// where rounding of the softmax decides near-ties), and from our own logits, in
+// fp32 and bf16, different only at near-ties, whose number is printed.
 void CheckMask(const GoldenLayer& layer, const std::string& mask);
 
 // Whether CheckMask knows how masks of this name come about.

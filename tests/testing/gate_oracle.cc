@@ -154,13 +154,14 @@ ExactRope ToExactRope(const RopeTable& table) {
   return rope;
 }
 
-std::vector<double> ExactGateLogits(const HeadShape& shape,
-                                    const SequenceTokens& tokens,
-                                    const GateWeights& gate,
-                                    const ExactRope& rope) {
+ExactLogits ScoreExactly(const HeadShape& shape, const SequenceTokens& tokens,
+                         const GateWeights& gate, const ExactRope& rope) {
   const int64_t n = NumBlocks(tokens.prompt_len);
   const bool is_single = !gate.mean_pool && !gate.is_double();
-  std::vector<double> logits(shape.num_query_heads * n * n);
+  const double scale = 1.0 / std::sqrt(static_cast<double>(shape.head_dim));
+  ExactLogits result;
+  result.logits.resize(shape.num_query_heads * n * n);
+  result.magnitudes.resize(result.logits.size());
   for (int64_t h = 0; h < shape.num_query_heads; ++h) {
     const int64_t kv_head = h / shape.group();
     std::vector<Vector> queries, keys;
@@ -179,16 +180,16 @@ std::vector<double> ExactGateLogits(const HeadShape& shape,
     }
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t j = 0; j <= i; ++j) {
-        double dot = 0.0;
+        const int64_t at = (h * n + i) * n + j;
         for (int64_t c = 0; c < shape.head_dim; ++c) {
-          dot += queries[i][c] * keys[j][c];
+          const double product = scale * queries[i][c] * keys[j][c];
+          result.logits[at] += product;
+          result.magnitudes[at] += std::abs(product);
         }
-        logits[(h * n + i) * n + j] =
-            dot / std::sqrt(static_cast<double>(shape.head_dim));
       }
     }
   }
-  return logits;
+  return result;
 }
 
 }  // namespace seer

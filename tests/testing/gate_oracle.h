@@ -29,11 +29,14 @@ struct ExactRope {
 ExactRope MakeExactRope(const RopeConfig& config, int64_t num_positions);
 ExactRope ToExactRope(const RopeTable& table);
 
-// Logits of a sequence's prompt, [Hq, n, n]; 0 above the diagonal.
-std::vector<double> ExactGateLogits(const HeadShape& shape,
-                                    const SequenceTokens& tokens,
-                                    const GateWeights& gate,
-                                    const ExactRope& rope);
+// Of a sequence's prompt, each [Hq, n, n]; 0 above the diagonal.
+struct ExactLogits {
+  std::vector<double> logits;
+  // The same sums over absolute products: what rounding is relative to.
+  std::vector<double> magnitudes;
+};
+ExactLogits ScoreExactly(const HeadShape& shape, const SequenceTokens& tokens,
+                         const GateWeights& gate, const ExactRope& rope);
 
 }  // namespace seer
 
