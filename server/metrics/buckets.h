@@ -1,0 +1,39 @@
+#ifndef SEER_SERVER_METRICS_BUCKETS_H_
+#define SEER_SERVER_METRICS_BUCKETS_H_
+
+#include <vector>
+
+namespace seer {
+
+// Upper bounds of histogram buckets, ascending; the one without bound is
+// implied. They are part of the metrics' interface: dashboards and alerts name
+// them.
+
+// first, 2 * first, ... : `count` of them.
+inline std::vector<double> Doubling(double first, int count) {
+  std::vector<double> buckets;
+  for (int i = 0; i < count; ++i, first *= 2) buckets.push_back(first);
+  return buckets;
+}
+
+inline std::vector<double> FirstTokenBuckets() {
+  return {.001, .002, .005, .01, .02, .05, .1,  .2,  .5, 1,
+          2,    5,    10,   20,  40,  80,  160, 320, 640};
+}
+
+inline std::vector<double> InterTokenBuckets() {
+  return {.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5};
+}
+
+inline std::vector<double> SparsityBuckets() {
+  return {0, .1, .2, .3, .4, .5, .6, .7, .8, .9, .925, .95, .975, .99, 1};
+}
+
+inline std::vector<double> GapBuckets() {
+  return {-.5,  -.2,  -.1,  -.05, -.02, -.01, -.005, -.002, -.001, 0,
+          .001, .002, .005, .01,  .02,  .05,  .1,    .2,    .5};
+}
+
+}  // namespace seer
+
+#endif  // SEER_SERVER_METRICS_BUCKETS_H_

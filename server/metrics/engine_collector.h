@@ -1,0 +1,29 @@
+#ifndef SEER_SERVER_METRICS_ENGINE_COLLECTOR_H_
+#define SEER_SERVER_METRICS_ENGINE_COLLECTOR_H_
+
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "prometheus/collectable.h"
+#include "prometheus/metric_family.h"
+
+namespace seer {
+
+// The engine's own counts as metrics, read when they are scraped: one Stats()
+// makes the whole answer, so its numbers agree with each other. Thread-safe.
+class EngineCollector final : public prometheus::Collectable {
+ public:
+  // `engine` is borrowed; `model` is the label of that name.
+  EngineCollector(const Engine* engine, std::string model);
+
+  std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  const Engine* const engine_;
+  const std::string model_;
+};
+
+}  // namespace seer
+
+#endif  // SEER_SERVER_METRICS_ENGINE_COLLECTOR_H_
