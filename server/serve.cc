@@ -1,0 +1,106 @@
+#include "server/serve.h"
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/file/atomic_file.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+#include "server/metrics/engine_collector.h"
+#include "server/metrics/http_endpoint.h"
+#include "server/metrics/text_exposition.h"
+
+namespace seer {
+namespace {
+
+// For the last frames of requests that the engine has ended, to reach clients
+// that read.
+constexpr absl::Duration kLastWrites = absl::Seconds(5);
+
+absl::Status WritePort(const std::string& path, int port) {
+  if (path.empty()) return absl::OkStatus();
+  const std::string line = absl::StrCat(port, "\n");
+  return WriteFileAtomically(path, {absl::string_view(line)});
+}
+
+// Refuses new requests, lets the running ones end, and closes.
+ExitCode Drain(Engine& engine, GrpcServer& server, absl::Duration limit) {
+  const absl::Time start = absl::Now();
+  server.SetHealth(Health{true, false});
+  const absl::Status drained = engine.Drain(start + limit);
+  server.Shutdown(absl::Now() + kLastWrites);
+  Log(drained.ok() ? LogLevel::kInfo : LogLevel::kWarning, "drained",
+      {{"all_finished", drained.ok()},
+       {"seconds", absl::ToDoubleSeconds(absl::Now() - start)}});
+  return drained.ok() ? kExitStopped : kExitCutOff;
+}
+
+}  // namespace
+
+absl::Status ServeOptions::Validate() const {
+  SEER_RETURN_IF_ERROR(service.Validate());
+  SEER_RETURN_IF_ERROR(grpc.Validate());
+  SEER_RETURN_IF_ERROR(watchdog.Validate());
+  for (const int port : {grpc.address.port, http.port}) {
+    if (port < 0 || port > 65535) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("port ", port, " must be in [0, 65535]"));
+    }
+  }
+  if (drain < absl::ZeroDuration() || drain > absl::Hours(24)) {
+    return absl::InvalidArgumentError("drain_seconds must be in [0, 86400]");
+  }
+  return absl::OkStatus();
+}
+
+ExitCode Serve(const Served& served, const ServeOptions& options,
+               TerminationSignals& signals) {
+  const EngineCollector collector(served.engine,
+                                  served.engine->model().model_id);
+  CompletionService service(served.engine, served.tokenizer,
+                            served.chat_template, served.metrics,
+                            options.service);
+  auto server = GrpcServer::Start(options.grpc, {&service});
+  if (!server.ok()) {
+    Log(LogLevel::kError, server.status().message());
+    return kExitCannotListen;
+  }
+  Watchdog watchdog(served.engine, options.watchdog,
+                    [&](Health health) { (*server)->SetHealth(health); });
+  HttpEndpoint::Options http;
+  http.host = options.http.host;
+  http.port = options.http.port;
+  http.metrics = [&] {
+    return ExposeText({&served.metrics->registry(), &collector});
+  };
+  http.alive = [&] { return watchdog.health().alive; };
+  http.ready = [&] {
+    return watchdog.health().ready && !served.engine->Stats().draining;
+  };
+  auto endpoint = HttpEndpoint::Start(http);
+  if (!endpoint.ok()) {
+    Log(LogLevel::kError, endpoint.status().message());
+    return kExitCannotListen;
+  }
+  signals.Arm();
+  absl::Status ports = WritePort(options.http_port_file, (*endpoint)->port());
+  ports.Update(WritePort(options.port_file, (*server)->port()));
+  if (!ports.ok()) {
+    Log(LogLevel::kError, ports.message());
+    return kExitFailed;
+  }
+  Log(LogLevel::kInfo, "serving",
+      {{"model", served.engine->model().model_id},
+       {"address",
+        BindAddress{options.grpc.address.host, (*server)->port()}.ToString()},
+       {"http_address",
+        BindAddress{http.host, (*endpoint)->port()}.ToString()}});
+  Log(LogLevel::kInfo, "stopping", {{"signal", signals.Wait()}});
+  return Drain(*served.engine, **server, options.drain);
+}
+
+}  // namespace seer

@@ -1,0 +1,61 @@
+#ifndef SEER_SERVER_SERVE_H_
+#define SEER_SERVER_SERVE_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "engine/engine.h"
+#include "engine/tokenizer/chat_template.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "server/bind_address.h"
+#include "server/completion_service.h"
+#include "server/grpc_server.h"
+#include "server/metrics/metrics.h"
+#include "server/termination_signals.h"
+#include "server/watchdog.h"
+
+namespace seer {
+
+// How the process ends. 128 + a signal: stopped at once by it.
+enum ExitCode {
+  kExitStopped = 0,       // by a signal; every request ended by itself
+  kExitFailed = 1,        // anything unforeseen; a flag that does not exist
+  kExitBadFlags = 2,      // a flag's value is out of range or unreadable
+  kExitNoModel = 3,       // the model or the gate set cannot be served
+  kExitCannotListen = 4,  // a port is in use, an address is not of this machine
+  kExitCutOff = 5,        // by a signal; the drain time ended some requests
+};
+
+struct ServeOptions {
+  CompletionService::Options service;
+  GrpcServer::Options grpc;
+  BindAddress http = {"127.0.0.1", 0};
+  Watchdog::Options watchdog;
+  // How long running requests may take to end after a signal.
+  absl::Duration drain = absl::Seconds(30);
+  // Where the ports that were taken are written, a line each; empty: nowhere.
+  std::string port_file;
+  std::string http_port_file;
+
+  // INVALID_ARGUMENT: a value out of its range.
+  absl::Status Validate() const;
+};
+
+// What is served. Everything is borrowed.
+struct Served {
+  Engine* engine = nullptr;
+  const Tokenizer* tokenizer = nullptr;
+  const ChatTemplate* chat_template = nullptr;  // null: chat is refused
+  Metrics* metrics = nullptr;
+};
+
+// Serves until a signal, then drains: readiness turns off, new requests are
+// UNAVAILABLE, running ones may end. `options` must be valid. Errors are logged
+// and are the exit code.
+ExitCode Serve(const Served& served, const ServeOptions& options,
+               TerminationSignals& signals);
+
+}  // namespace seer
+
+#endif  // SEER_SERVER_SERVE_H_
