@@ -37,6 +37,9 @@ struct BlockView {
   const int32_t* visible = nullptr;  // [kPanelRows]; null: all see all
 };
 
+// Here and below, loops over accumulators are unrolled so that the arrays live
+// in registers.
+//
 // acc[r][c] += sum over s < steps, and both elements of each pair, of
 // a[s][r] * b[s][c]. b's pairs lie column_bytes and step_bytes apart.
 template <class V, int kVectors, int kColumns>
@@ -46,11 +49,14 @@ HWY_INLINE void DotSteps(const uint32_t* a, const char* b,
                          typename V::Float (&acc)[kVectors][kColumns]) {
   for (int s = 0; s < steps; ++s) {
     typename V::Pairs rows[kVectors];
+#pragma GCC unroll 2
     for (int r = 0; r < kVectors; ++r) {
       rows[r] = V::LoadPairs(a + r * V::kLanes);
     }
+#pragma GCC unroll 16
     for (int c = 0; c < kColumns; ++c) {
       const typename V::Pairs column = V::SetPair(b + c * column_bytes);
+#pragma GCC unroll 2
       for (int r = 0; r < kVectors; ++r) {
         acc[r][c] = V::Dot(acc[r][c], rows[r], column);
       }
@@ -68,16 +74,21 @@ HWY_INLINE void Score(const RowGroup& group, const BlockView& block,
                       typename V::Float (&block_max)[kVectors]) {
   constexpr int kWidth = V::kLanes * kVectors;
   const ptrdiff_t key_bytes = head_dim * ptrdiff_t{sizeof(BFloat16)};
+#pragma GCC unroll 2
   for (int r = 0; r < kVectors; ++r) block_max[r] = V::Set(kLowest);
   for (int key = 0; key < num_keys; key += kColumns) {
     typename V::Float acc[kVectors][kColumns];
+#pragma GCC unroll 2
     for (int r = 0; r < kVectors; ++r) {
+#pragma GCC unroll 16
       for (int c = 0; c < kColumns; ++c) acc[r][c] = V::Set(0.0f);
     }
     DotSteps<V, kVectors, kColumns>(group.queries, block.keys + key * key_bytes,
                                     key_bytes, sizeof(uint32_t), head_dim / 2,
                                     acc);
+#pragma GCC unroll 16
     for (int c = 0; c < kColumns; ++c) {
+#pragma GCC unroll 2
       for (int r = 0; r < kVectors; ++r) {
         V::Store(scores + (key + c) * kWidth + r * V::kLanes, acc[r][c]);
         if (kMasked) {
@@ -132,6 +143,7 @@ HWY_INLINE void AttendBlock(const RowGroup& group, const BlockView& block,
                                         scores, maxima);
   bool rescale = false;
   typename V::Float decay[kVectors];
+#pragma GCC unroll 2
   for (int r = 0; r < kVectors; ++r) {
     float* const state = group.maxima + r * V::kLanes;
     float* const sums = group.sums + r * V::kLanes;
@@ -147,7 +159,9 @@ HWY_INLINE void AttendBlock(const RowGroup& group, const BlockView& block,
   for (int d = 0; d < head_dim; d += kColumns) {
     typename V::Float acc[kVectors][kColumns];
     float* const out = group.outputs + d * kWidth;
+#pragma GCC unroll 2
     for (int r = 0; r < kVectors; ++r) {
+#pragma GCC unroll 16
       for (int c = 0; c < kColumns; ++c) {
         acc[r][c] = V::Load(out + c * kWidth + r * V::kLanes);
         if (rescale) acc[r][c] = V::Mul(acc[r][c], decay[r]);
@@ -157,7 +171,9 @@ HWY_INLINE void AttendBlock(const RowGroup& group, const BlockView& block,
         reinterpret_cast<const uint32_t*>(scores),
         reinterpret_cast<const char*>(block.values + d), sizeof(uint32_t),
         padded_dim * ptrdiff_t{sizeof(uint32_t)}, num_keys / 2, acc);
+#pragma GCC unroll 2
     for (int r = 0; r < kVectors; ++r) {
+#pragma GCC unroll 16
       for (int c = 0; c < kColumns; ++c) {
         V::Store(out + c * kWidth + r * V::kLanes, acc[r][c]);
       }

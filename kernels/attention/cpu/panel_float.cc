@@ -65,6 +65,9 @@ HWY_INLINE Vector Exp(Vector x) {
   return hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(exponent)));
 }
 
+// Here and below, loops over accumulators are unrolled so that the arrays live
+// in registers.
+//
 // acc[r][c] += sum over s < steps of a[s][r] * b[s][c]. b's elements lie
 // column_stride and step_stride apart.
 template <int kVectors, int kColumns>
@@ -75,9 +78,12 @@ HWY_INLINE void MultiplySteps(const float* a, const float* b,
   const FloatTag d;
   for (int s = 0; s < steps; ++s) {
     Vector rows[kVectors];
+#pragma GCC unroll 2
     for (int r = 0; r < kVectors; ++r) rows[r] = hn::Load(d, a + r * kLanes);
+#pragma GCC unroll 16
     for (int c = 0; c < kColumns; ++c) {
       const Vector column = hn::Set(d, b[c * column_stride]);
+#pragma GCC unroll 2
       for (int r = 0; r < kVectors; ++r) {
         acc[r][c] = hn::MulAdd(rows[r], column, acc[r][c]);
       }
@@ -102,15 +108,20 @@ HWY_INLINE void Score(const RowGroup& group, const BlockView& block,
                       Vector (&block_max)[kVectors]) {
   constexpr int kWidth = kLanes * kVectors;
   const FloatTag d;
+#pragma GCC unroll 2
   for (int r = 0; r < kVectors; ++r) block_max[r] = hn::Set(d, kLowest);
   for (int key = 0; key < num_keys; key += kColumns) {
     Vector acc[kVectors][kColumns];
+#pragma GCC unroll 2
     for (int r = 0; r < kVectors; ++r) {
+#pragma GCC unroll 16
       for (int c = 0; c < kColumns; ++c) acc[r][c] = hn::Zero(d);
     }
     MultiplySteps<kVectors, kColumns>(
         group.queries, block.keys + key * head_dim, head_dim, 1, head_dim, acc);
+#pragma GCC unroll 16
     for (int c = 0; c < kColumns; ++c) {
+#pragma GCC unroll 2
       for (int r = 0; r < kVectors; ++r) {
         Vector candidate = hn::Mul(acc[r][c], hn::Set(d, scale));
         hn::Store(candidate, d, scores + (key + c) * kWidth + r * kLanes);
@@ -159,6 +170,7 @@ HWY_INLINE void AttendBlock(const RowGroup& group, const BlockView& block,
   Score<kVectors, kColumns, kMasked>(group, block, head_dim, scale, num_keys,
                                      scores, maxima);
   Vector decay[kVectors];
+#pragma GCC unroll 2
   for (int r = 0; r < kVectors; ++r) {
     float* const state = group.maxima + r * kLanes;
     float* const sums = group.sums + r * kLanes;
@@ -172,7 +184,9 @@ HWY_INLINE void AttendBlock(const RowGroup& group, const BlockView& block,
   for (int column = 0; column < head_dim; column += kColumns) {
     Vector acc[kVectors][kColumns];
     float* const out = group.outputs + column * kWidth;
+#pragma GCC unroll 2
     for (int r = 0; r < kVectors; ++r) {
+#pragma GCC unroll 16
       for (int c = 0; c < kColumns; ++c) {
         acc[r][c] =
             hn::Mul(hn::Load(d, out + c * kWidth + r * kLanes), decay[r]);
@@ -180,7 +194,9 @@ HWY_INLINE void AttendBlock(const RowGroup& group, const BlockView& block,
     }
     MultiplySteps<kVectors, kColumns>(scores, block.values + column, 1,
                                       block.value_stride, num_keys, acc);
+#pragma GCC unroll 2
     for (int r = 0; r < kVectors; ++r) {
+#pragma GCC unroll 16
       for (int c = 0; c < kColumns; ++c) {
         hn::Store(acc[r][c], d, out + c * kWidth + r * kLanes);
       }
