@@ -13,6 +13,7 @@
 #include "kernels/block_selection/row_budget.h"
 #include "tests/testing/error_budget.h"
 #include "tests/testing/gate_oracle.h"
+#include "tests/testing/near_tie.h"
 
 namespace seer {
 namespace {
@@ -212,57 +213,7 @@ std::vector<uint8_t> SelectLayer(const GoldenLayer& layer,
   return mask;
 }
 
-// Log-probability of every visible block of one row of logits.
-std::vector<double> LogSoftmax(const float* row, int64_t num_visible) {
-  const double max = *std::max_element(row, row + num_visible);
-  double sum = 0.0;
-  for (int64_t j = 0; j < num_visible; ++j) sum += std::exp(row[j] - max);
-  std::vector<double> result(num_visible);
-  for (int64_t j = 0; j < num_visible; ++j) {
-    result[j] = row[j] - max - std::log(sum);
-  }
-  return result;
-}
-
-// What fp32 may change of a probability, relative to it.
-double SoftmaxRounding(int64_t num_visible) {
-  return static_cast<double>(num_visible + 40) * std::ldexp(1.0, -24);
-}
-
-// Expects that one row of two masks differs at near-ties only: what was
-// swapped is within `gap` in the golden logits, or within it of the threshold.
-// Returns whether the row differs.
-bool CheckRow(const SelectionRule& rule, const float* logits,
-              const uint8_t* want, const uint8_t* got, int64_t num_visible,
-              double gap) {
-  std::vector<int64_t> lost, gained;
-  for (int64_t j = 0; j < num_visible; ++j) {
-    if (want[j] != 0 && got[j] == 0) lost.push_back(j);
-    if (want[j] == 0 && got[j] != 0) gained.push_back(j);
-  }
-  if (lost.empty() && gained.empty()) return false;
-  if (rule.kind == SelectionRule::Kind::kThreshold) {
-    const std::vector<double> log_probs = LogSoftmax(logits, num_visible);
-    const double slack = gap + SoftmaxRounding(num_visible);
-    lost.insert(lost.end(), gained.begin(), gained.end());
-    for (const int64_t j : lost) {
-      EXPECT_LE(std::abs(log_probs[j] - std::log(double{rule.threshold})),
-                slack)
-          << "block " << j << " is no near-tie with the threshold";
-    }
-    return true;
-  }
-  EXPECT_EQ(lost.size(), gained.size()) << "another number of blocks";
-  for (const int64_t a : lost) {
-    for (const int64_t b : gained) {
-      EXPECT_LE(std::abs(double{logits[a]} - logits[b]), gap)
-          << "blocks " << a << " and " << b << " are no near-tie";
-    }
-  }
-  return true;
-}
-
-// The number of rows in which the masks differ; see CheckRow.
+// The number of rows in which the masks differ; see near_tie.h.
 int64_t CheckRows(const GoldenLayer& layer, const SelectionRule& rule,
                   const std::vector<float>& logits,
                   const std::vector<uint8_t>& want,
@@ -270,8 +221,8 @@ int64_t CheckRows(const GoldenLayer& layer, const SelectionRule& rule,
   const int64_t n = layer.num_tiles();
   int64_t num_different = 0;
   for (int64_t row = 0; row < layer.shape.num_query_heads * n; ++row) {
-    if (CheckRow(rule, &logits[row * n], &want[row * n], &got[row * n],
-                 row % n + 1, gap)) {
+    if (DiffersAtNearTies(rule, &logits[row * n], &want[row * n], &got[row * n],
+                          row % n + 1, gap)) {
       ++num_different;
     }
   }
