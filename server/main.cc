@@ -1,0 +1,387 @@
+// seerserve: serves a Llama with block-sparse attention over gRPC.
+//
+// Every flag is defined and read here, once. Exit codes: see server/serve.h.
+#include <cctype>
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+#include "engine/llama_engine.h"
+#include "engine/tokenizer/chat_template.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "google/protobuf/stubs/logging.h"
+#include "server/metrics/metrics.h"
+#include "server/serve.h"
+#include "server/termination_signals.h"
+
+using seer::CompletionService;
+using seer::GrpcServer;
+using seer::LlamaEngineOptions;
+using seer::RequestLimits;
+using seer::ServeOptions;
+
+// The model.
+ABSL_FLAG(std::string, model, "",
+          "Required. Folder of the model, as Hugging Face lays it out: "
+          "config.json, *.safetensors, tokenizer.json.");
+ABSL_FLAG(
+    std::string, model_id, "",
+    "The model's name to clients: models/ID. 1 to 63 of [a-z0-9-]. Empty: "
+    "made from the folder's name.");
+ABSL_FLAG(std::string, dtype, LlamaEngineOptions().dtype,
+          "What to compute in: bfloat16 or float32.");
+ABSL_FLAG(int32_t, num_threads, 0,
+          "Threads that compute, at least 1. 0: one for each processor.");
+ABSL_FLAG(int64_t, kv_cache_mib, 1024,
+          "Memory for keys and values, MiB, at least 1. Bounds the tokens of "
+          "all running requests together.");
+ABSL_FLAG(std::string, gate_set, "",
+          "File of the gate set that requests use unless they name another. "
+          "Empty: none, and requests are dense unless they ask for mean_pool.");
+ABSL_FLAG(double, default_target_sparsity, 0.0,
+          "Share of blocks not read by requests without a policy, [0, 1). "
+          "Above 0 it needs --gate_set.");
+ABSL_FLAG(int64_t, dense_fallback_tokens, 0,
+          "Prompts of fewer tokens are read densely, at least 0: selecting "
+          "costs more than it saves there.");
+ABSL_FLAG(double, dense_fallback_density, 1.0,
+          "Budgets that leave at least this share of blocks are read densely, "
+          "(0, 1]: likewise.");
+ABSL_FLAG(bool, dense_fallback_for_target_sparsity, false,
+          "Whether both hold for an explicit target_sparsity too, which is "
+          "otherwise served to the letter.");
+
+// The engine's limits.
+ABSL_FLAG(int64_t, max_step_tokens,
+          LlamaEngineOptions().scheduler.max_step_tokens,
+          "Rows of one forward pass. More: faster prefill; fewer: a prompt "
+          "holds up running streams for less.");
+ABSL_FLAG(int64_t, max_running, LlamaEngineOptions().scheduler.max_running,
+          "Sequences computed at once, at least 1; a request counts once for "
+          "each of its choices.");
+ABSL_FLAG(int64_t, fixed_chunk_tokens, 0,
+          "Size of every prompt chunk but the last, a multiple of 64: makes a "
+          "request that runs alone reproducible. 0: as large as fits.");
+ABSL_FLAG(int64_t, max_waiting_requests,
+          LlamaEngineOptions().admission.max_waiting_requests,
+          "Requests that may wait; more are RESOURCE_EXHAUSTED at once instead "
+          "of late.");
+ABSL_FLAG(int64_t, max_backlog_tokens,
+          LlamaEngineOptions().admission.max_backlog_tokens,
+          "Prompt tokens that may wait, likewise.");
+ABSL_FLAG(int32_t, slow_reader_seconds, 30,
+          "A stream whose client takes nothing for so long is ended, at least "
+          "1: it would hold pages for nobody.");
+
+// Addresses.
+ABSL_FLAG(std::string, host, "127.0.0.1",
+          "Address of this machine to serve gRPC on.");
+ABSL_FLAG(int32_t, port, 8470, "Port of gRPC, [0, 65535]. 0: any free one.");
+ABSL_FLAG(std::string, http_host, "127.0.0.1",
+          "Address for /metrics, /healthz and /readyz, which are plain HTTP.");
+ABSL_FLAG(int32_t, http_port, 8471,
+          "Port of HTTP, [0, 65535]. 0: any free one.");
+ABSL_FLAG(std::string, port_file, "",
+          "File to write the gRPC port to, once it is served.");
+ABSL_FLAG(std::string, http_port_file, "",
+          "File to write the HTTP port to, once it is served.");
+ABSL_FLAG(bool, allow_insecure_non_loopback, false,
+          "Serve gRPC to other machines without TLS: only where something else "
+          "protects the connections.");
+ABSL_FLAG(std::string, tls_certificate_file, "",
+          "PEM file of the server's certificate chain. Empty: no TLS.");
+ABSL_FLAG(std::string, tls_private_key_file, "",
+          "PEM file of the certificate's key.");
+ABSL_FLAG(std::string, tls_client_ca_file, "",
+          "PEM file of authorities. Where given, clients need a certificate "
+          "that one of these signed.");
+
+// Limits of connections. Each default's reason stands in server/grpc_server.h.
+ABSL_FLAG(int32_t, max_receive_bytes, GrpcServer::Options().max_receive_bytes,
+          "Bytes of one request, [1024, 2^30].");
+ABSL_FLAG(int32_t, max_concurrent_streams,
+          GrpcServer::Options().max_concurrent_streams,
+          "Streams of one connection, at least 1.");
+ABSL_FLAG(int32_t, max_metadata_bytes, GrpcServer::Options().max_metadata_bytes,
+          "Bytes of a request's headers, at least 1024.");
+ABSL_FLAG(int64_t, grpc_memory_mib,
+          GrpcServer::Options().memory_quota_bytes >> 20,
+          "Memory that gRPC may hold for all connections, MiB.");
+ABSL_FLAG(absl::Duration, keepalive_time, GrpcServer::Options().keepalive_time,
+          "Between pings that find dead clients, at least 1s.");
+ABSL_FLAG(absl::Duration, keepalive_timeout,
+          GrpcServer::Options().keepalive_timeout,
+          "Without an answer to a ping, until the client counts as dead.");
+ABSL_FLAG(absl::Duration, min_ping_interval,
+          GrpcServer::Options().min_ping_interval,
+          "Clients that ping more often are disconnected.");
+ABSL_FLAG(absl::Duration, max_connection_age,
+          GrpcServer::Options().max_connection_age,
+          "Until a connection takes no new streams, so that load spreads.");
+ABSL_FLAG(absl::Duration, max_connection_age_grace,
+          GrpcServer::Options().max_connection_age_grace,
+          "For the streams of an aged connection.");
+
+// Limits of requests. Each default's reason stands in
+// server/codec/request_limits.h.
+ABSL_FLAG(int32_t, max_n, RequestLimits().max_n, "Choices, [1, 128].");
+ABSL_FLAG(int32_t, max_stop_strings, RequestLimits().max_stop_strings,
+          "Stop strings, [0, 1024].");
+ABSL_FLAG(int32_t, max_stop_string_bytes, RequestLimits().max_stop_string_bytes,
+          "Bytes of each stop string, [1, 65536].");
+ABSL_FLAG(int32_t, max_stop_token_ids, RequestLimits().max_stop_token_ids,
+          "Stop token ids, [0, 65536].");
+ABSL_FLAG(int32_t, max_logit_bias, RequestLimits().max_logit_bias,
+          "Entries of logit_bias, [0, 1048576].");
+ABSL_FLAG(int32_t, max_logprobs, RequestLimits().max_logprobs,
+          "Alternatives for each token, [0, 1024].");
+ABSL_FLAG(int32_t, max_chat_messages, RequestLimits().max_chat_messages,
+          "Messages of a conversation, at least 1.");
+ABSL_FLAG(int64_t, max_unary_response_bytes,
+          RequestLimits().max_unary_response_bytes,
+          "Bytes of a unary reply: what clients take.");
+ABSL_FLAG(int32_t, default_max_tokens, RequestLimits().default_max_tokens,
+          "New tokens of requests that do not say, at least 1.");
+ABSL_FLAG(int32_t, num_tokenizer_threads,
+          CompletionService::Options().num_tokenizer_threads,
+          "Threads that read long texts, [1, 64].");
+ABSL_FLAG(int32_t, max_waiting_texts,
+          CompletionService::Options().max_waiting_texts,
+          "Long texts that may wait for them, [1, 4096].");
+
+// The life of the process.
+ABSL_FLAG(int32_t, drain_seconds, 30,
+          "After SIGTERM or SIGINT, for running requests to end, [0, 86400]. A "
+          "second signal ends the process at once.");
+ABSL_FLAG(absl::Duration, max_step, absl::Seconds(120),
+          "A step that takes longer hangs: liveness turns off until it ends. "
+          "Far above any real step of the machine.");
+ABSL_FLAG(std::string, log_level, "info", "debug, info, warning or error.");
+
+namespace seer {
+namespace {
+
+constexpr char kVersion[] = "0.1.0";
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  if (path.empty()) return "";
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot read ", path));
+  }
+  return text.str();
+}
+
+// "SmolLM2-135M" of "/models/SmolLM2-135M/", as an id.
+std::string IdFromFolder(std::string folder) {
+  while (!folder.empty() && folder.back() == '/') folder.pop_back();
+  std::string id;
+  for (const char c : folder.substr(folder.rfind('/') + 1)) {
+    const unsigned char byte = static_cast<unsigned char>(c);
+    id += byte < 128 && std::isalnum(byte) ? std::tolower(byte) : '-';
+  }
+  return id.substr(0, 63);
+}
+
+LlamaEngineOptions EngineOptions() {
+  LlamaEngineOptions options;
+  options.model_dir = absl::GetFlag(FLAGS_model);
+  options.model_id = absl::GetFlag(FLAGS_model_id).empty()
+                         ? IdFromFolder(options.model_dir)
+                         : absl::GetFlag(FLAGS_model_id);
+  options.dtype = absl::GetFlag(FLAGS_dtype);
+  options.num_threads = absl::GetFlag(FLAGS_num_threads);
+  if (options.num_threads == 0) {
+    options.num_threads =
+        std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  }
+  options.kv_cache_bytes = absl::GetFlag(FLAGS_kv_cache_mib) << 20;
+  options.gate_set_file = absl::GetFlag(FLAGS_gate_set);
+  auto& fallback = options.policy.dense_fallback;
+  fallback.short_prompt_tokens = absl::GetFlag(FLAGS_dense_fallback_tokens);
+  fallback.near_dense_density = absl::GetFlag(FLAGS_dense_fallback_density);
+  fallback.for_target_sparsity =
+      absl::GetFlag(FLAGS_dense_fallback_for_target_sparsity);
+  options.scheduler.max_step_tokens = absl::GetFlag(FLAGS_max_step_tokens);
+  options.scheduler.max_running = absl::GetFlag(FLAGS_max_running);
+  if (const int64_t chunk = absl::GetFlag(FLAGS_fixed_chunk_tokens);
+      chunk != 0) {
+    options.scheduler.fixed_chunk_tokens = chunk;
+  }
+  options.admission.max_waiting_requests =
+      absl::GetFlag(FLAGS_max_waiting_requests);
+  options.admission.max_backlog_tokens =
+      absl::GetFlag(FLAGS_max_backlog_tokens);
+  options.slow_reader_timeout =
+      absl::Seconds(absl::GetFlag(FLAGS_slow_reader_seconds));
+  return options;
+}
+
+RequestLimits Limits() {
+  RequestLimits limits;
+  limits.max_n = absl::GetFlag(FLAGS_max_n);
+  limits.max_stop_strings = absl::GetFlag(FLAGS_max_stop_strings);
+  limits.max_stop_string_bytes = absl::GetFlag(FLAGS_max_stop_string_bytes);
+  limits.max_stop_token_ids = absl::GetFlag(FLAGS_max_stop_token_ids);
+  limits.max_logit_bias = absl::GetFlag(FLAGS_max_logit_bias);
+  limits.max_logprobs = absl::GetFlag(FLAGS_max_logprobs);
+  limits.max_chat_messages = absl::GetFlag(FLAGS_max_chat_messages);
+  limits.max_receive_bytes = absl::GetFlag(FLAGS_max_receive_bytes);
+  limits.max_unary_response_bytes =
+      absl::GetFlag(FLAGS_max_unary_response_bytes);
+  limits.default_max_tokens = absl::GetFlag(FLAGS_default_max_tokens);
+  return limits;
+}
+
+absl::StatusOr<CompletionService::Options> ServiceOptions() {
+  CompletionService::Options options;
+  options.limits = Limits();
+  const double sparsity = absl::GetFlag(FLAGS_default_target_sparsity);
+  if (!(sparsity >= 0.0 && sparsity < 1.0)) {
+    return absl::InvalidArgumentError(
+        "default_target_sparsity must be in [0, 1)");
+  }
+  if (sparsity > 0.0) {
+    if (absl::GetFlag(FLAGS_gate_set).empty()) {
+      return absl::InvalidArgumentError(
+          "default_target_sparsity needs gate_set");
+    }
+    options.default_policy.emplace();
+    options.default_policy->budget.kind = BudgetKind::kTargetSparsity;
+    options.default_policy->budget.target_sparsity = sparsity;
+  }
+  options.num_tokenizer_threads = absl::GetFlag(FLAGS_num_tokenizer_threads);
+  options.max_waiting_texts = absl::GetFlag(FLAGS_max_waiting_texts);
+  // Behind the engine's own limit, which tells the client why.
+  options.max_write_stall =
+      2 * absl::Seconds(absl::GetFlag(FLAGS_slow_reader_seconds));
+  options.server_version = kVersion;
+  return options;
+}
+
+absl::StatusOr<GrpcServer::Options> GrpcOptions() {
+  GrpcServer::Options options;
+  options.address = {absl::GetFlag(FLAGS_host), absl::GetFlag(FLAGS_port)};
+  SEER_ASSIGN_OR_RETURN(options.tls.certificate_chain,
+                        ReadFile(absl::GetFlag(FLAGS_tls_certificate_file)));
+  SEER_ASSIGN_OR_RETURN(options.tls.private_key,
+                        ReadFile(absl::GetFlag(FLAGS_tls_private_key_file)));
+  SEER_ASSIGN_OR_RETURN(options.tls.client_ca,
+                        ReadFile(absl::GetFlag(FLAGS_tls_client_ca_file)));
+  options.allow_insecure_non_loopback =
+      absl::GetFlag(FLAGS_allow_insecure_non_loopback);
+  options.max_receive_bytes = absl::GetFlag(FLAGS_max_receive_bytes);
+  options.max_concurrent_streams = absl::GetFlag(FLAGS_max_concurrent_streams);
+  options.max_metadata_bytes = absl::GetFlag(FLAGS_max_metadata_bytes);
+  options.memory_quota_bytes = absl::GetFlag(FLAGS_grpc_memory_mib) << 20;
+  options.keepalive_time = absl::GetFlag(FLAGS_keepalive_time);
+  options.keepalive_timeout = absl::GetFlag(FLAGS_keepalive_timeout);
+  options.min_ping_interval = absl::GetFlag(FLAGS_min_ping_interval);
+  options.max_connection_age = absl::GetFlag(FLAGS_max_connection_age);
+  options.max_connection_age_grace =
+      absl::GetFlag(FLAGS_max_connection_age_grace);
+  return options;
+}
+
+absl::StatusOr<ServeOptions> ReadServeOptions() {
+  ServeOptions options;
+  SEER_ASSIGN_OR_RETURN(options.service, ServiceOptions());
+  SEER_ASSIGN_OR_RETURN(options.grpc, GrpcOptions());
+  options.http = {absl::GetFlag(FLAGS_http_host),
+                  absl::GetFlag(FLAGS_http_port)};
+  options.watchdog.max_step = absl::GetFlag(FLAGS_max_step);
+  options.drain = absl::Seconds(absl::GetFlag(FLAGS_drain_seconds));
+  options.port_file = absl::GetFlag(FLAGS_port_file);
+  options.http_port_file = absl::GetFlag(FLAGS_http_port_file);
+  SEER_RETURN_IF_ERROR(options.Validate());
+  return options;
+}
+
+absl::Status SetLogging() {
+  const auto level = ParseLogLevel(absl::GetFlag(FLAGS_log_level));
+  if (!level) {
+    return absl::InvalidArgumentError(
+        "log_level must be debug, info, warning or error");
+  }
+  SetLogLevel(*level);
+  // Said of requests that are refused anyway.
+  google::protobuf::SetLogHandler(
+      [](google::protobuf::LogLevel, const char*, int,
+         const std::string& message) { Log(LogLevel::kDebug, message); });
+  return absl::OkStatus();
+}
+
+ExitCode Fail(ExitCode code, absl::string_view what,
+              const absl::Status& status) {
+  Log(LogLevel::kError, what, {{"error", status.ToString()}});
+  return code;
+}
+
+ExitCode Run() {
+  if (absl::Status status = SetLogging(); !status.ok()) {
+    return Fail(kExitBadFlags, "bad flags", status);
+  }
+  const absl::StatusOr<ServeOptions> options = ReadServeOptions();
+  const LlamaEngineOptions engine_options = EngineOptions();
+  absl::Status flags = options.status();
+  if (engine_options.model_dir.empty()) {
+    flags.Update(absl::InvalidArgumentError("--model is required"));
+  }
+  flags.Update(engine_options.Validate());
+  if (!flags.ok()) return Fail(kExitBadFlags, "bad flags", flags);
+
+  TerminationSignals signals;
+  auto tokenizer = Tokenizer::Load(engine_options.model_dir);
+  if (!tokenizer.ok()) {
+    return Fail(kExitNoModel, "cannot load the tokenizer", tokenizer.status());
+  }
+  const auto chat_template = ChatTemplate::Make(tokenizer->get());
+  if (!chat_template.ok()) {
+    Log(LogLevel::kWarning, "chat prompts will be refused",
+        {{"reason", chat_template.status().message()}});
+  }
+  Metrics metrics(engine_options.model_id, kVersion);
+  auto engine = LlamaEngine::Create(engine_options, tokenizer->get(), &metrics);
+  if (!engine.ok()) {
+    return Fail(kExitNoModel, "cannot load the model", engine.status());
+  }
+  Served served;
+  served.engine = engine->get();
+  served.tokenizer = tokenizer->get();
+  served.chat_template = chat_template.ok() ? &*chat_template : nullptr;
+  served.metrics = &metrics;
+  return Serve(served, *options, signals);
+}
+
+}  // namespace
+}  // namespace seer
+
+int main(int argc, char** argv) {
+  absl::SetProgramUsageMessage(
+      "Serves a Llama with block-sparse attention over gRPC.\n"
+      "  seerserve --model=FOLDER [flags]");
+  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  if (rest.size() > 1) {
+    std::fprintf(stderr, "seerserve: unexpected argument %s\n", rest[1]);
+    return seer::kExitBadFlags;
+  }
+  return seer::Run();
+}
