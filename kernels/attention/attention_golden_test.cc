@@ -132,6 +132,8 @@ void ExpectGolden(GoldenLayer& layer, DType dtype, const BlockSets& sets,
   const std::vector<float> plain =
       TakeRows(layer.Run(sets, AttendPlainly), width, rows);
   for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
+    // One precision shows that the reference computes the right thing.
+    if (backend == Backend::kReference && dtype != DType::kFloat32) continue;
     const std::vector<float> out = layer.Run(
         sets, [&](const AttentionArgs& args) { AttendWith(backend, args); });
     EXPECT_TRUE(

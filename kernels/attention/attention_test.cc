@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -56,6 +58,73 @@ void ExpectSame(const AttentionResult& a, const AttentionResult& b) {
   EXPECT_TRUE(SameBits(a.log_sum_exp, b.log_sum_exp));
 }
 
+// A step, and what the error budget of its results is computed from.
+struct Expected {
+  explicit Expected(AttentionCase c)
+      : step(std::move(c)),
+        plain(step.Run(AttendPlainly)),
+        reference(Reference(step.Widened())) {}
+
+  AttentionCase step;
+  AttentionResult plain, reference;
+};
+
+// The cases that every instruction set is compared on, made once.
+using Cases = std::vector<Expected>;
+
+const Cases& RandomBatches(DType dtype) {
+  static std::map<DType, Cases>& made = *new std::map<DType, Cases>;
+  Cases& cases = made[dtype];
+  if (!cases.empty()) return cases;
+  const int32_t head_dims[] = {64, 128, 80, 32, 50, 256, 16};
+  std::mt19937_64 random(kSeed);
+  for (int32_t group = 1; group <= 16; ++group) {
+    AttentionShape shape;
+    shape.group = group;
+    shape.num_kv_heads = group <= 4 ? 1 + random() % 3 : 1;
+    shape.head_dim = head_dims[group % 7];
+    std::vector<SliceSpec> specs;
+    std::vector<SetPattern> patterns;
+    for (int i = 0; i < 4; ++i) {
+      specs.push_back(RandomSlice(320, random));
+      patterns.push_back(static_cast<SetPattern>(random() % 4));
+    }
+    if (random() % 4 == 0) patterns.clear();
+    cases.emplace_back(
+        AttentionCase(shape, dtype, specs, patterns, Seeds(4, random())));
+  }
+  return cases;
+}
+
+const Cases& BlockBorders(DType dtype) {
+  static std::map<DType, Cases>& made = *new std::map<DType, Cases>;
+  Cases& cases = made[dtype];
+  if (!cases.empty()) return cases;
+  for (const int32_t len : {1, 2, 63, 64, 65, 127, 128, 129}) {
+    cases.emplace_back(AttentionCase(
+        {2, 2, 64}, dtype,
+        {WholePrompt(len), WholePrompt(len), GeneratedRows(len, len, 1)},
+        {SetPattern::kAll, SetPattern::kSparse, SetPattern::kAll}, Seeds(3)));
+  }
+  return cases;
+}
+
+const Expected& LongSequences(DType dtype) {
+  static std::map<DType, Cases>& made = *new std::map<DType, Cases>;
+  Cases& cases = made[dtype];
+  if (cases.empty()) {
+    cases.emplace_back(
+        AttentionCase({1, 3, 64}, dtype,
+                      {WholePrompt(1000), PromptChunk(4097, 4032, 4097),
+                       PromptChunk(8191, 8128, 8191), GeneratedRows(9, 4096, 1),
+                       GeneratedRows(8000, 8180, 11)},
+                      {SetPattern::kSparse, SetPattern::kSparse,
+                       SetPattern::kAll, SetPattern::kAll, SetPattern::kAll},
+                      Seeds(5)));
+  }
+  return cases.front();
+}
+
 // The CPU backend with each of its instruction sets that has a kernel.
 struct CpuTarget {
   InstructionSet instruction_set;
@@ -92,53 +161,28 @@ class CpuAttentionTest : public testing::TestWithParam<CpuTarget> {
     });
   }
 
-  void ExpectMatchesReference(const AttentionCase& c) const {
-    EXPECT_TRUE(WithinAttentionBudget(c.Args(nullptr, nullptr), Run(c),
-                                      c.Run(AttendPlainly),
-                                      Reference(c.Widened())));
+  void ExpectMatchesReference(const Expected& e) const {
+    EXPECT_TRUE(WithinAttentionBudget(e.step.Args(nullptr, nullptr),
+                                      Run(e.step), e.plain, e.reference));
   }
 };
 
 TEST_P(CpuAttentionTest, MatchesReferenceOnRandomBatches) {
-  const int32_t head_dims[] = {64, 128, 80, 32, 50, 256, 16};
-  std::mt19937_64 random(kSeed);
-  for (int32_t group = 1; group <= 16; ++group) {
-    AttentionShape shape;
-    shape.group = group;
-    shape.num_kv_heads = group <= 4 ? 1 + random() % 3 : 1;
-    shape.head_dim = head_dims[group % 7];
-    std::vector<SliceSpec> specs;
-    std::vector<SetPattern> patterns;
-    for (int i = 0; i < 4; ++i) {
-      specs.push_back(RandomSlice(320, random));
-      patterns.push_back(static_cast<SetPattern>(random() % 4));
-    }
-    if (random() % 4 == 0) patterns.clear();
-    SCOPED_TRACE("group " + std::to_string(group));
-    ExpectMatchesReference(
-        AttentionCase(shape, dtype(), specs, patterns, Seeds(4, random())));
+  for (const Expected& e : RandomBatches(dtype())) {
+    SCOPED_TRACE("group " + std::to_string(e.step.shape().group));
+    ExpectMatchesReference(e);
   }
 }
 
 TEST_P(CpuAttentionTest, MatchesReferenceAtBlockBorders) {
-  for (const int32_t len : {1, 2, 63, 64, 65, 127, 128, 129}) {
-    SCOPED_TRACE(len);
-    ExpectMatchesReference(AttentionCase(
-        {2, 2, 64}, dtype(),
-        {WholePrompt(len), WholePrompt(len), GeneratedRows(len, len, 1)},
-        {SetPattern::kAll, SetPattern::kSparse, SetPattern::kAll}, Seeds(3)));
+  for (const Expected& e : BlockBorders(dtype())) {
+    SCOPED_TRACE("rows " + std::to_string(e.step.batch().num_rows));
+    ExpectMatchesReference(e);
   }
 }
 
 TEST_P(CpuAttentionTest, MatchesReferenceOnLongSequences) {
-  ExpectMatchesReference(
-      AttentionCase({1, 3, 64}, dtype(),
-                    {WholePrompt(1000), PromptChunk(4097, 4032, 4097),
-                     PromptChunk(8191, 8128, 8191), GeneratedRows(9, 4096, 1),
-                     GeneratedRows(8000, 8180, 11)},
-                    {SetPattern::kSparse, SetPattern::kSparse, SetPattern::kAll,
-                     SetPattern::kAll, SetPattern::kAll},
-                    Seeds(5)));
+  ExpectMatchesReference(LongSequences(dtype()));
 }
 
 TEST_P(CpuAttentionTest, ChunkedEqualsWhole) {

@@ -17,6 +17,32 @@ constexpr uint64_t kGarbage = 0xa5a5'5a5a'f00d'0ff0;
 // Scores of deviation 2 after scaling: peaked, as a model's are.
 constexpr float kQueryDeviation = 2.0f;
 
+// Values by place, so that any part can be made without the rest.
+class RandomValues {
+ public:
+  explicit RandomValues(uint64_t seed) : seed_(seed) {}
+
+  // The i-th value of token `position`: close to normal, of deviation 1 (four
+  // uniform numbers added).
+  float Get(int32_t position, int32_t i) const {
+    const uint64_t bits = Mix(Mix(seed_ + static_cast<uint32_t>(position)) + i);
+    const int64_t sum = (bits & 0xffff) + ((bits >> 16) & 0xffff) +
+                        ((bits >> 32) & 0xffff) + (bits >> 48);
+    return static_cast<float>(sum - 2 * 0xffff) * (1.7320508f / 0x10000);
+  }
+
+ private:
+  // SplitMix64's step: https://doi.org/10.1145/2714064.2660195
+  static uint64_t Mix(uint64_t x) {
+    x += 0x9e3779b97f4a7c15;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+    return x ^ (x >> 31);
+  }
+
+  uint64_t seed_;
+};
+
 bool Chooses(SetPattern pattern, int32_t block, int32_t diagonal,
              std::mt19937_64& random) {
   const bool drawn = random() % 3 == 0;
@@ -60,26 +86,25 @@ void AttentionCase::FillSequence(int32_t sequence, uint64_t seed) {
   const SequenceSlice& slice = batch().sequences[sequence];
   const int32_t dim = shape_.head_dim;
   const PagedKv kv = Args(nullptr, nullptr).kv;
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> normal;
+  const RandomValues random(seed);
+  const int32_t key_width = shape_.num_kv_heads * dim;
+  const int32_t query_width = shape_.num_query_heads() * dim;
   const int32_t end = slice.position_begin + slice.num_rows;
   for (int32_t position = 0; position < end; ++position) {
     const int64_t page = slice.page_table[position / kBlockSize];
     const int64_t token = int64_t{position % kBlockSize} * dim;
-    for (int32_t h = 0; h < shape_.num_kv_heads; ++h) {
-      for (int32_t d = 0; d < dim; ++d) {
-        pages_.Set(kv.KeyOffset(page, h) + token + d, normal(random));
-        pages_.Set(kv.ValueOffset(page, h) + token + d, normal(random));
-      }
+    for (int32_t i = 0; i < key_width; ++i) {
+      const int64_t at = token + i % dim;
+      pages_.Set(kv.KeyOffset(page, i / dim) + at, random.Get(position, i));
+      pages_.Set(kv.ValueOffset(page, i / dim) + at,
+                 random.Get(position, key_width + i));
     }
+    if (position < slice.position_begin) continue;
     const int64_t row =
         int64_t{slice.row_begin} + position - slice.position_begin;
-    const int32_t width = shape_.num_query_heads() * dim;
-    for (int32_t i = 0; i < width; ++i) {
-      const float value = kQueryDeviation * normal(random);
-      if (position >= slice.position_begin) {
-        queries_.Set(row * width + i, value);
-      }
+    for (int32_t i = 0; i < query_width; ++i) {
+      queries_.Set(row * query_width + i,
+                   kQueryDeviation * random.Get(position, 2 * key_width + i));
     }
   }
 }

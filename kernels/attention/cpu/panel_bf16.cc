@@ -3,11 +3,12 @@
 #include <immintrin.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
 
 #include "hwy/base.h"
+#include "kernels/attention/cpu/bf16_rows-inl.h"
 #include "kernels/attention/cpu/bf16_vectors-inl.h"
 
 HWY_PUSH_ATTRIBUTES(SEER_AVX512_BF16_TARGET)
@@ -16,26 +17,23 @@ namespace seer {
 namespace {
 
 constexpr float kLog2E = 1.44269504088896341f;
-constexpr float kLn2 = 0.693147180559945309f;
 constexpr float kLowest = -std::numeric_limits<float>::max() / 4;
-
-// kVectors vectors of query rows, and their state between blocks. Arrays are
-// [..][kWidth] with kWidth = lanes * kVectors.
-struct RowGroup {
-  int first_row = 0;
-  int num_rows = 0;
-  uint32_t* queries = nullptr;  // channel pairs [head_dim / 2, kWidth]
-  float* outputs = nullptr;     // [padded_dim, kWidth], not yet divided by sum
-  float* maxima = nullptr;      // [kWidth], of score * scale * log2(e)
-  float* sums = nullptr;        // [kWidth]
-};
 
 // What the row groups of a panel share while they read one block.
 struct BlockView {
   const char* keys = nullptr;        // bf16 [64, head_dim]
   const uint32_t* values = nullptr;  // token pairs [32, padded_dim]
   const int32_t* visible = nullptr;  // [kPanelRows]; null: all see all
+  KvBlock next;  // to be asked for meanwhile; null: nothing, or already
 };
+
+// Asks for bytes that are needed soon: pages lie anywhere, so the hardware
+// cannot foresee the next one. In small portions, which do not stall.
+HWY_INLINE void Prefetch(const void* begin, ptrdiff_t offset, ptrdiff_t bytes) {
+  if (begin == nullptr) return;
+  const char* p = static_cast<const char*>(begin) + offset;
+  for (ptrdiff_t i = 0; i < bytes; i += 64) _mm_prefetch(p + i, _MM_HINT_T1);
+}
 
 // Here and below, loops over accumulators are unrolled so that the arrays live
 // in registers.
@@ -77,6 +75,7 @@ HWY_INLINE void Score(const RowGroup& group, const BlockView& block,
 #pragma GCC unroll 2
   for (int r = 0; r < kVectors; ++r) block_max[r] = V::Set(kLowest);
   for (int key = 0; key < num_keys; key += kColumns) {
+    Prefetch(block.next.keys, key * key_bytes, kColumns * key_bytes);
     typename V::Float acc[kVectors][kColumns];
 #pragma GCC unroll 2
     for (int r = 0; r < kVectors; ++r) {
@@ -156,7 +155,9 @@ HWY_INLINE void AttendBlock(const RowGroup& group, const BlockView& block,
   }
   Exponentiate<V, kVectors, kMasked>(group, block, log2_scale, num_keys, maxima,
                                      scores);
+  constexpr ptrdiff_t value_bytes = kBlockSize * sizeof(BFloat16);
   for (int d = 0; d < head_dim; d += kColumns) {
+    Prefetch(block.next.values, d * value_bytes, kColumns * value_bytes);
     typename V::Float acc[kVectors][kColumns];
     float* const out = group.outputs + d * kWidth;
 #pragma GCC unroll 2
@@ -181,13 +182,6 @@ HWY_INLINE void AttendBlock(const RowGroup& group, const BlockView& block,
   }
 }
 
-// A number that is `head_dim` when kHeadDim is 0 and known to the compiler
-// otherwise.
-template <int kHeadDim>
-HWY_INLINE int HeadDim(const Panel& panel) {
-  return kHeadDim != 0 ? kHeadDim : panel.head_dim;
-}
-
 template <class V, int kVectors, int kColumns, int kHeadDim>
 void AttendGroup(const Panel& panel, const RowGroup& group,
                  const BlockView& block, int padded_dim, float* scores) {
@@ -204,100 +198,6 @@ void AttendGroup(const Panel& panel, const RowGroup& group,
   AttendBlock<V, kVectors, kColumns, true>(group, block,
                                            HeadDim<kHeadDim>(panel), padded_dim,
                                            log2_scale, num_keys, scores);
-}
-
-// Interleaves the values of tokens 2j and 2j + 1: pairs [32, padded_dim].
-// Tokens at or past num_tokens, and channels past head_dim, become 0.
-void PairValues(const BFloat16* values, int num_tokens, int head_dim,
-                int padded_dim, uint32_t* pairs) {
-  for (int j = 0; j < kBlockSize / 2; ++j) {
-    const int first = 2 * j;
-    for (int d = 0; d < padded_dim; d += 32) {
-      const int width = std::min(32, head_dim - d);
-      const __mmask32 all = ~__mmask32{0} >> (32 - width);
-      const __mmask32 even = first < num_tokens ? all : 0;
-      const __mmask32 odd = first + 1 < num_tokens ? all : 0;
-      const BFloat16* at = values + first * head_dim + d;
-      InterleaveWords(_mm512_maskz_loadu_epi16(even, at),
-                      _mm512_maskz_loadu_epi16(odd, at + head_dim),
-                      pairs + j * padded_dim + d);
-    }
-  }
-}
-
-// Queries of the group as channel pairs, lanes being rows; absent rows are 0.
-template <class V, int kVectors>
-void PackQueries(const Panel& panel, const RowGroup& group, int head_dim) {
-  constexpr int kWidth = V::kLanes * kVectors;
-  const int num_pairs = head_dim / 2;
-  for (int r = 0; r < kVectors; ++r) {
-    const int row = group.first_row + r * V::kLanes;
-    const int num_rows =
-        std::min(V::kLanes, group.first_row + group.num_rows - row);
-    for (int p = 0; p < num_pairs; p += 16) {
-      __m512i tile[16];
-      const __mmask16 present = FirstLanes(num_pairs - p);
-      for (int i = 0; i < 16; ++i) {
-        tile[i] =
-            i < num_rows
-                ? _mm512_maskz_loadu_epi32(
-                      present,
-                      static_cast<const uint32_t*>(panel.queries[row + i]) + p)
-                : _mm512_setzero_si512();
-      }
-      Transpose16x16(tile);
-      const int count = std::min(16, num_pairs - p);
-      for (int i = 0; i < count; ++i) {
-        V::StoreLanes(group.queries + (p + i) * kWidth + r * V::kLanes,
-                      tile[i]);
-      }
-    }
-  }
-}
-
-// Divides outputs by their sums and writes rows out.
-template <class V, int kVectors, int kHeadDim>
-void WriteRows(const Panel& panel, const RowGroup& group) {
-  constexpr int kWidth = V::kLanes * kVectors;
-  const int head_dim = HeadDim<kHeadDim>(panel);
-  const bool narrow = panel.out_dtype == DType::kBFloat16;
-  const int num_words = narrow ? head_dim / 2 : head_dim;  // of 32 bits
-  for (int r = 0; r < kVectors; ++r) {
-    const int row = group.first_row + r * V::kLanes;
-    const int num_rows =
-        std::min(V::kLanes, group.first_row + group.num_rows - row);
-    const __m512 inverse = _mm512_div_ps(
-        _mm512_set1_ps(1.0f), V::LoadLanes(group.sums + r * V::kLanes));
-    const float* out = group.outputs + r * V::kLanes;
-    for (int w = 0; w < num_words; w += 16) {
-      __m512i tile[16];
-      for (int i = 0; i < 16; ++i) {
-        const int d = narrow ? 2 * (w + i) : w + i;
-        if (w + i >= num_words) {
-          tile[i] = _mm512_setzero_si512();
-        } else if (narrow) {
-          tile[i] = Zmm::RoundPairs(
-              _mm512_mul_ps(V::LoadLanes(out + d * kWidth), inverse),
-              _mm512_mul_ps(V::LoadLanes(out + (d + 1) * kWidth), inverse));
-        } else {
-          tile[i] = _mm512_castps_si512(
-              _mm512_mul_ps(V::LoadLanes(out + d * kWidth), inverse));
-        }
-      }
-      Transpose16x16(tile);
-      for (int i = 0; i < num_rows; ++i) {
-        _mm512_mask_storeu_epi32(
-            static_cast<uint32_t*>(panel.outs[row + i]) + w,
-            FirstLanes(num_words - w), tile[i]);
-      }
-    }
-    for (int i = 0; i < num_rows; ++i) {
-      float* const lse = panel.log_sum_exps[row + i];
-      const int lane = r * V::kLanes + i;
-      if (lse == nullptr) continue;
-      *lse = kLn2 * group.maxima[lane] + std::log(group.sums[lane]);
-    }
-  }
 }
 
 template <class V, int kVectors, int kHeadDim>
@@ -368,8 +268,10 @@ void AttendPanel(const Panel& panel, PanelScratch& scratch) {
     block.visible = last && *fewest < kBlockSize ? visible : nullptr;
     PairValues(static_cast<const BFloat16*>(panel.blocks[b].values),
                last ? *most : kBlockSize, head_dim, padded_dim, pairs);
+    if (!last) block.next = panel.blocks[b + 1];
     for (int g = 0; g < num_groups; ++g) {
       kernels[g]->attend(panel, groups[g], block, padded_dim, scratch.scores());
+      block.next = {};
     }
   }
   for (int g = 0; g < num_groups; ++g) kernels[g]->write(panel, groups[g]);
