@@ -93,7 +93,9 @@ struct StepReport {
   int64_t decode_rows = 0;
   absl::Duration duration;        // the whole step
   absl::Duration scheduler_time;  // of it, choosing slices and pages
+  absl::Duration prepare_time;    // of it, RoPE, page writes and pooling
   absl::Duration gate_time;       // of it, scoring and selection
+  absl::Duration attention_time;  // of it, attention itself
 };
 
 // Told of what happens inside, for metrics. Called on the engine's thread:

@@ -142,7 +142,9 @@ void EngineLoop::RunStep(const StepPlan& plan, absl::Duration scheduler_time) {
   report.kind = KindOf(plan);
   report.prompt_tokens = plan.num_prompt_tokens;
   report.decode_rows = plan.num_decode_rows;
+  report.prepare_time = forward->prepare_time;
   report.gate_time = forward->gate_time;
+  report.attention_time = forward->attention_time;
   report.scheduler_time = scheduler_time;
   CountStep(plan, outcomes, forward->gate_time);
   Deliver(plan, std::move(outcomes));

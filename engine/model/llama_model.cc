@@ -254,7 +254,9 @@ absl::Status LlamaModel::Pass::RunAttention(int32_t layer,
   if (pooled_queries_.defined()) {
     prepare.pooled_queries = pooled_queries_.mutable_data_ptr<float>();
   }
+  const absl::Time begin = absl::Now();
   SEER_RETURN_IF_ERROR(QkPrepare(Backend::kCpu, prepare, stream_));
+  report_.prepare_time += absl::Now() - begin;
   SEER_RETURN_IF_ERROR(Select(layer, kv));
   layout_.CountBlocks(layer, config_.num_query_heads, num_selected_);
   if (args_.trace) {
@@ -273,7 +275,10 @@ absl::Status LlamaModel::Pass::RunAttention(int32_t layer,
   attend.sets = sets_;
   attend.scale = static_cast<float>(1.0 / std::sqrt(1.0 * head_dim));
   attend.out = attention_.mutable_data_ptr();
-  return Attend(Backend::kCpu, attend, stream_);
+  const absl::Time attend_begin = absl::Now();
+  SEER_RETURN_IF_ERROR(Attend(Backend::kCpu, attend, stream_));
+  report_.attention_time += absl::Now() - attend_begin;
+  return absl::OkStatus();
 }
 
 void LlamaModel::Pass::AddMlp(const LlamaWeights::Layer& layer,

@@ -54,7 +54,10 @@ struct ForwardArgs {
 };
 
 struct ForwardReport {
-  absl::Duration gate_time;  // scoring and selection, all layers
+  // Over all layers.
+  absl::Duration prepare_time;    // RoPE, page writes and pooling
+  absl::Duration gate_time;       // scoring and selection
+  absl::Duration attention_time;  // attention itself, without projections
 };
 
 // Not thread-safe: one call at a time, on the thread whose ATen threads the
