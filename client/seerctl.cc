@@ -129,7 +129,7 @@ class Invocation {
 
 }  // namespace
 
-ExitCode ExitCodeOf(const absl::Status& status) {
+SeerctlExitCode ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kOk:
       return kExitOk;

@@ -11,7 +11,7 @@
 namespace seer {
 
 // An interface: docs/seerctl.md lists them.
-enum ExitCode {
+enum SeerctlExitCode {
   kExitOk = 0,
   kExitUsage = 1,        // wrong flags, arguments or files; nothing was sent
   kExitRefused = 2,      // the server understood and will not: asking again
@@ -22,9 +22,9 @@ enum ExitCode {
 };
 
 // What an error of a call comes to.
-ExitCode ExitCodeOf(const absl::Status& status);
+SeerctlExitCode ExitCodeOf(const absl::Status& status);
 
-// Runs `seerctl ARGS...` to its end; returns an ExitCode.
+// Runs `seerctl ARGS...` to its end; returns a SeerctlExitCode.
 int RunSeerctl(absl::Span<const std::string> args, Console& console);
 
 }  // namespace seer
