@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Serves a model and asks about a chapter, dense and sparse; see tools/quickstart."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+_ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
+_SERVER = os.path.join(_ROOT, "bazel-bin/server/seerserve")
+_SEERCTL = os.path.join(_ROOT, "bazel-bin/client/seerctl")
+_WORK = os.path.join(_ROOT, ".cache/quickstart")
+
+_CHAPTER = "Chapter 43"  # about 6,700 tokens
+_QUESTION = (
+    "That was a chapter of a novel. What does the housekeeper of Pemberley"
+    " say about Mr. Darcy? Answer in two sentences."
+)
+_POLICIES = [
+    ("dense", ["--dense"]),
+    ("50 % sparse", ["--target_sparsity=0.5", "--gate=mean_pool"]),
+    ("80 % sparse", ["--target_sparsity=0.8", "--gate=mean_pool"]),
+]
+
+
+class Server:
+    """A seerserve process; ends with the `with` block."""
+
+    def __init__(self, model, port):
+        os.makedirs(_WORK, exist_ok=True)
+        self._port_file = os.path.join(_WORK, "port")
+        if os.path.exists(self._port_file):
+            os.remove(self._port_file)
+        self._log_path = os.path.join(_WORK, "server.log")
+        with open(self._log_path, "w") as log:
+            # In a session of its own: a Ctrl-C on the terminal is ours to pass on.
+            self._process = subprocess.Popen(
+                [
+                    _SERVER,
+                    f"--model={model}",
+                    f"--port={port}",
+                    f"--http_port={port + 1 if port else 0}",
+                    f"--port_file={self._port_file}",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        # From here on an impatient Ctrl-C must not leave the server behind.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def wait_until_ready(self):
+        """Its address, once it accepts requests. Exits where it ends instead."""
+        while self._process.poll() is None:
+            try:
+                self._process.wait(timeout=0.1)
+            except subprocess.TimeoutExpired:
+                pass
+            if not os.path.exists(self._port_file):
+                continue
+            with open(self._port_file) as file:
+                address = f"127.0.0.1:{file.read().strip()}"
+            status = [_SEERCTL, "status", "--wait=1s", f"--server={address}"]
+            if subprocess.run(status, capture_output=True).returncode == 0:
+                return address
+        with open(self._log_path) as log:
+            sys.exit(f"the server ended; its log, {self._log_path}, says:\n{log.read()}")
+
+    def wait(self):
+        return self._process.wait()
+
+
+def read_chapter(path, heading):
+    """The text from a heading to the next."""
+    with open(path) as file:
+        lines = file.read().split("\n")
+    kind = heading.split()[0] + " "
+    begin = lines.index(heading)
+    end = begin + 1
+    while end < len(lines) and not lines[end].startswith(kind):
+        end += 1
+    return "\n".join(lines[begin:end]).strip() + "\n"
+
+
+def complete(address, chapter_path, flags):
+    """seerctl's JSON of one completion."""
+    command = [_SEERCTL, "complete", f"--server={address}", "--json", "--chat"]
+    command += [f"--prompt_file={chapter_path}", "--max_tokens=64"]
+    command += ["--temperature=0", *flags, _QUESTION]
+    result = subprocess.run(command, stdout=subprocess.PIPE)
+    if result.returncode != 0:
+        sys.exit(result.returncode)
+    return json.loads(result.stdout)
+
+
+def print_table(rows):
+    """(policy, result) pairs as a table, texts wrapped."""
+    print(f"{'policy':<12} {'TTFT':>8} {'realized':>9}  text")
+    print(f"{'':<12} {'':>8} {'sparsity':>9}")
+    for policy, result in rows:
+        ttft = result["timings"]["time_to_first_token_seconds"]
+        realized = result["sparsity"]["realized_sparsity"]
+        text = result["choices"][0]["text"].replace("\n", " ").strip()
+        lines = textwrap.wrap(text, width=60) or [""]
+        print(f"{policy:<12} {ttft:>6.2f} s {realized:>9.3f}  {lines[0]}")
+        for line in lines[1:]:
+            print(" " * 33 + line)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--novel", required=True)
+    parser.add_argument("--port", type=int, default=8470)
+    parser.add_argument("--once", action="store_true")
+    args = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, frame: sys.exit(128 + received))
+
+    with Server(args.model, args.port) as server:
+        address = server.wait_until_ready()
+        print(f"serving on {address}", file=sys.stderr)
+        chapter = read_chapter(args.novel, _CHAPTER)
+        chapter_path = os.path.join(_WORK, "chapter.txt")
+        with open(chapter_path, "w") as file:
+            file.write(chapter)
+        rows = []
+        for policy, flags in _POLICIES:
+            print(f"-- {policy}", file=sys.stderr)
+            rows.append((policy, complete(address, chapter_path, flags)))
+        usage = rows[0][1]["usage"]
+        print(f"\n{_CHAPTER} and a question, {usage['prompt_tokens']} tokens:\n")
+        print_table(rows)
+        if args.once:
+            return
+        print(f"\nStill serving on {address}, until Ctrl-C. Try, from another"
+              f" terminal:\n  bazel-bin/client/seerctl chat --server={address}",
+              flush=True)
+        sys.exit(f"the server ended with code {server.wait()}")
+
+
+if __name__ == "__main__":
+    main()
