@@ -1,7 +1,6 @@
 #include "engine/tokenizer/tokenizer.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -108,16 +107,8 @@ struct Tokenizer::Parts {
         prefix(std::move(json.prefix)),
         suffix(std::move(json.suffix)),
         ids(std::move(json.vocab)) {
-    for (const TokenEntry& entry : entries) {
-      longest_token_len =
-          std::max(longest_token_len, static_cast<int64_t>(entry.bytes.size()));
-    }
-    for (int byte = 0; byte < 256; ++byte) {
-      has_token[byte] = json.byte_tokens[byte] != kNoToken;
-    }
     for (const AddedToken& token : json.added_tokens) {
       ids[token.content] = token.id;
-      if (token.lstrip || token.rstrip) longest_token_len = 0;
     }
   }
 
@@ -143,9 +134,6 @@ struct Tokenizer::Parts {
   std::vector<TokenId> prefix;
   std::vector<TokenId> suffix;
   absl::flat_hash_map<std::string, TokenId> ids;  // by the token as written
-  // Most bytes that one token takes; 0: no limit, some token strips spaces.
-  int64_t longest_token_len = 0;
-  std::array<bool, 256> has_token;  // by byte; others are dropped
   std::optional<TokenId> bos;
   std::vector<TokenId> end_tokens;
   std::string chat_template;
@@ -250,16 +238,6 @@ absl::StatusOr<std::vector<TokenId>> Tokenizer::Encode(
     tokens.insert(tokens.end(), parts_->suffix.begin(), parts_->suffix.end());
   }
   return tokens;
-}
-
-int64_t Tokenizer::MinTokens(absl::string_view text) const {
-  if (parts_->longest_token_len == 0) return 0;
-  int64_t num_bytes = 0;
-  for (const char byte : text) {
-    num_bytes += parts_->has_token[static_cast<unsigned char>(byte)];
-  }
-  return (num_bytes + parts_->longest_token_len - 1) /
-         parts_->longest_token_len;
 }
 
 absl::StatusOr<std::string> Tokenizer::Decode(absl::Span<const TokenId> ids,

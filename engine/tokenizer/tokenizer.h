@@ -70,10 +70,6 @@ class Tokenizer {
   absl::StatusOr<std::vector<TokenId>> Encode(
       absl::string_view text, const EncodeOptions& options) const;
 
-  // Encode gives at least so many tokens for `text`. One quick pass, so a text
-  // that can never fit is refused before the work of encoding it.
-  int64_t MinTokens(absl::string_view text) const;
-
   // Valid UTF-8: bytes that form no character become U+FFFD, as many as
   // Unicode's recommended practice (maximal subparts) gives. Special tokens
   // are left out where `skip_special`.

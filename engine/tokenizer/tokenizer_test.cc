@@ -173,18 +173,6 @@ TEST(TokenizerTest, HugeWordsAreNotQuadratic) {
   }
 }
 
-TEST(TokenizerTest, MinTokensIsABound) {
-  const Tokenizer& tokenizer = Loaded(kSmolLm);
-  EXPECT_EQ(tokenizer.MinTokens(""), 0);
-  EXPECT_EQ(tokenizer.MinTokens("a"), 1);
-  // The longest token has 81 bytes; a byte without a token counts for nothing.
-  EXPECT_EQ(tokenizer.MinTokens(std::string(8100, 'a')), 100);
-  EXPECT_EQ(tokenizer.MinTokens(std::string(8100, '\x04')), 0);
-  for (TokenId id = 0; id < tokenizer.vocab_size(); ++id) {
-    ASSERT_LE(tokenizer.MinTokens(tokenizer.TokenBytes(id)), 1) << id;
-  }
-}
-
 class FilesTest : public testing::Test {
  protected:
   FilesTest() {
@@ -226,14 +214,6 @@ TEST_F(FilesTest, VocabulariesMayHaveGaps) {
             "no token has id 27");
   EXPECT_EQ(*(*tokenizer)->Encode("hey you", {}),
             std::vector<TokenId>({31, 24, 24, 14, 20}));  // no space token
-}
-
-TEST_F(FilesTest, TokensThatStripHaveNoBound) {
-  EXPECT_EQ((*Parse())->MinTokens("abcdef"), 2);
-  tokenizer_["added_tokens"] = json::parse(
-      R"([{"id": 30, "content": "<s>", "single_word": false, "lstrip": true,
-           "rstrip": false, "normalized": false, "special": true}])");
-  EXPECT_EQ((*Parse())->MinTokens("abcdef"), 0);
 }
 
 TEST_F(FilesTest, RolesMakeTokensSpecial) {
