@@ -23,9 +23,9 @@ void CheckMeanPoolLogits(const GoldenLayer& layer);
 // gate_probs in fp32, within what the logits' budget makes of them.
 void CheckGateProbabilities(const GoldenLayer& layer);
 
-// The mask of that name: from the golden logits equal (but for thresholds,
-// where rounding of the softmax decides near-ties), and from our own logits, in
-// fp32 and bf16, different only at near-ties, whose number is printed.
+// The mask of that name: from the golden logits equal, but where rounding of
+// probabilities decides; and from our own logits, in fp32 and bf16, different
+// only at near-ties, whose number is printed.
 void CheckMask(const GoldenLayer& layer, const std::string& mask);
 
 // Whether CheckMask knows how masks of this name come about.
