@@ -102,7 +102,8 @@ def complete(address, chapter_path, flags):
     """seerctl's JSON of one completion."""
     command = [_SEERCTL, "complete", f"--server={address}", "--json", "--chat"]
     command += [f"--prompt_file={chapter_path}", "--max_tokens=64"]
-    command += ["--temperature=0", *flags, _QUESTION]
+    # A small model repeats itself without the penalty.
+    command += ["--temperature=0", "--frequency_penalty=0.5", *flags, _QUESTION]
     result = subprocess.run(command, stdout=subprocess.PIPE)
     if result.returncode != 0:
         sys.exit(result.returncode)
