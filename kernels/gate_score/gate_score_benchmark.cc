@@ -1,11 +1,14 @@
-// The gate of one layer over one prompt, SmolLM2-135M's heads:
-//   gate_score_benchmark --benchmark_repetitions=5
+// The gate of one layer over one prompt, SmolLM2-135M's heads. Before it is
+// timed, a shorter prompt is checked against the error budget.
+//   gate_score_benchmark --benchmark_repetitions=9
 #include <numeric>
 #include <vector>
 
 #include "base/thread_pool.h"
 #include "benchmark/benchmark.h"
 #include "kernels/gate_score/gate_score.h"
+#include "tests/testing/error_budget.h"
+#include "tests/testing/gate_oracle.h"
 #include "tests/testing/paged_sequences.h"
 #include "tests/testing/scored_gate.h"
 
@@ -28,8 +31,38 @@ GateWeights MakeGate(Gate gate, const HeadShape& shape) {
   return RandomGate(shape, DType::kBFloat16, all, all, true, 1);
 }
 
+// Whether 1000 tokens are scored within the error budget.
+bool IsRight(Backend backend, const HeadShape& shape, const GateWeights& gate) {
+  const SequenceTokens tokens =
+      RandomTokens(shape, 1000, 1000, DType::kBFloat16, 2);
+  PagedSequences sequences(shape, DType::kBFloat16, {tokens}, RopeConfig(), 1);
+  const PreparedStep step =
+      sequences.Prepare(Backend::kCpu, sequences.WholePrompts());
+  const ExactLogits exact =
+      ScoreExactly(shape, tokens, gate, ToExactRope(sequences.rope()));
+  const std::vector<float> scores[] = {
+      ScoredGate(&sequences, gate).Score(backend, step),
+      ScoredGate(&sequences, gate).Score(Backend::kReference, step)};
+  const int64_t n = NumBlocks(1000);
+  std::vector<float> fast, plain, truth;
+  for (int64_t row = 0; row < n * shape.num_query_heads; ++row) {
+    const int64_t i = row / shape.num_query_heads;
+    const int64_t h = row % shape.num_query_heads;
+    for (int64_t j = 0; j <= i; ++j) {
+      fast.push_back(scores[0][row * n + j]);
+      plain.push_back(scores[1][row * n + j]);
+      truth.push_back(static_cast<float>(exact.logits[(h * n + i) * n + j]));
+    }
+  }
+  return WithinErrorBudget(fast, plain, truth, DType::kFloat32);
+}
+
 void Prefill(benchmark::State& state, Backend backend, Gate gate) {
   const HeadShape shape{9, 3, 64};
+  if (!IsRight(backend, shape, MakeGate(gate, shape))) {
+    state.SkipWithError("outside the error budget");
+    return;
+  }
   const int32_t len = static_cast<int32_t>(state.range(0));
   ThreadPool threads(static_cast<int>(state.range(1)));
   PagedSequences sequences(shape, DType::kBFloat16,
