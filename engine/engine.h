@@ -117,6 +117,7 @@ class Engine {
   //   max_tokens over the context or the whole KV cache).
   // FAILED_PRECONDITION, NOT_FOUND: the policy names a gate that is not there.
   // RESOURCE_EXHAUSTED: the queue or the token backlog is full.
+  // DEADLINE_EXCEEDED: its deadline has passed.
   // UNAVAILABLE: draining. INTERNAL: the engine is unhealthy.
   virtual absl::StatusOr<std::unique_ptr<TokenStream>> Submit(
       GenerationRequest request) = 0;
