@@ -17,6 +17,7 @@
 #include "engine/tokenizer/tokenizer.h"
 #include "gtest/gtest.h"
 #include "tests/testing/gathered_reply.h"
+#include "tests/testing/tiny_gate_set.h"
 #include "tests/testing/tiny_llama.h"
 
 namespace seer {
@@ -76,7 +77,7 @@ class LlamaEngineTest : public testing::Test {
     mkdir(options_.model_dir.c_str(), 0700);
     options_.model_id = "tiny";
     options_.dtype = "float32";
-    options_.num_threads = 2;
+    options_.num_threads = 1;  // the model is tiny
     options_.kv_cache_bytes = 64 << 20;
     options_.scheduler.max_step_tokens = 320;
     options_.scheduler.max_running = 64;
@@ -483,6 +484,7 @@ TEST_F(LlamaEngineTest, AFullQueueSaysWhenToComeBack) {
 }
 
 TEST_F(LlamaEngineTest, ManyStreamsAtOnce) {
+  options_.num_threads = 2;
   Start();
   std::vector<std::thread> readers;
   std::atomic<int> done{0};
@@ -499,6 +501,48 @@ TEST_F(LlamaEngineTest, ManyStreamsAtOnce) {
   for (std::thread& reader : readers) reader.join();
   EXPECT_EQ(done, 16);
   EXPECT_TRUE(PagesAreFree());
+}
+
+TEST_F(LlamaEngineTest, ServesAGateSetFile) {
+  Start();
+  TinyGateSetOptions gate;
+  gate.fingerprint = engine_->model().fingerprint;
+  gate.with_profile = true;
+  for (const char* design : {"Qavg_Kmaxminavg", "Qmaxmin_Kavg", "mean_pool"}) {
+    engine_.reset();
+    gate.design = design;
+    options_.gate_set_file = options_.model_dir + "/gate.safetensors";
+    ASSERT_TRUE(WriteTinyGateSet(options_.gate_set_file, gate).ok());
+    options_.policy.default_policy =
+        MeanPoolPolicy(BudgetKind::kTargetSparsity);
+    options_.policy.default_policy.gate.reset();
+    Start();
+    const std::vector<GateSetInfo> sets = engine_->gate_sets();
+    ASSERT_EQ(sets.size(), 2u);
+    EXPECT_EQ(sets[1].design, design);
+    EXPECT_TRUE(sets[1].stable);
+    EXPECT_TRUE(sets[1].has_profile);
+    // No policy: the default one, with the stable gate and its profile.
+    const GatheredReply reply = Run(Greedy(4000, 2));
+    ASSERT_TRUE(reply.summary.has_value()) << reply.status;
+    const EffectivePolicy& effective = reply.summary->sparsity.effective;
+    EXPECT_EQ(effective.gate, sets[1].name);
+    EXPECT_EQ(effective.gate_version, sets[1].version);
+    EXPECT_EQ(effective.allocation, Allocation::kProfiled);
+    EXPECT_FALSE(reply.summary->sparsity.closest_feasible);
+    EXPECT_NEAR(reply.summary->sparsity.RealizedSparsity(), 0.6, 0.005);
+  }
+}
+
+TEST_F(LlamaEngineTest, RefusesAnotherModelsGateSet) {
+  Start();
+  TinyGateSetOptions gate;
+  gate.fingerprint = "of another model";
+  options_.gate_set_file = options_.model_dir + "/gate.safetensors";
+  ASSERT_TRUE(WriteTinyGateSet(options_.gate_set_file, gate).ok());
+  EXPECT_EQ(
+      LlamaEngine::Create(options_, tokenizer_.get(), nullptr).status().code(),
+      absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(LlamaEngineTest, ListsItsGates) {

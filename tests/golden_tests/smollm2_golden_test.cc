@@ -72,8 +72,8 @@ TEST_F(SmolLm2GoldenTest, Fingerprint) {
 }
 
 TEST_F(SmolLm2GoldenTest, TopLogitsInFloat32) {
-  auto runner =
-      ModelRunner::Load(absl::GetFlag(FLAGS_model_dir), DType::kFloat32, 400);
+  auto runner = ModelRunner::Load(absl::GetFlag(FLAGS_model_dir),
+                                  DType::kFloat32, 400, /*num_threads=*/2);
   ASSERT_TRUE(runner.ok()) << runner.status();
   const int64_t vocab_size = (*runner)->model().config().vocab_size;
   for (const Json& file : files_) {

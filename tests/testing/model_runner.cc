@@ -15,9 +15,10 @@ namespace seer {
 ModelRunner::ModelRunner() = default;
 
 absl::StatusOr<std::unique_ptr<ModelRunner>> ModelRunner::Load(
-    const std::string& folder, DType dtype, int64_t num_pages) {
+    const std::string& folder, DType dtype, int64_t num_pages,
+    int num_threads) {
   std::unique_ptr<ModelRunner> runner(new ModelRunner());
-  runner->executor_ = std::make_unique<AtenExecutor>(2);
+  runner->executor_ = std::make_unique<AtenExecutor>(num_threads);
   runner->executor_->BindThisThread();
   SEER_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(folder));
   SEER_ASSIGN_OR_RETURN(const std::unique_ptr<const WeightFiles> files,

@@ -44,9 +44,10 @@ class ModelRunner {
     int32_t num_rows = 0;
   };
 
-  // Loads the model of `folder` with a cache of `num_pages`, two threads.
+  // Loads the model of `folder` with a cache of `num_pages`.
   static absl::StatusOr<std::unique_ptr<ModelRunner>> Load(
-      const std::string& folder, DType dtype, int64_t num_pages);
+      const std::string& folder, DType dtype, int64_t num_pages,
+      int num_threads = 1);
 
   // `tokens` beyond `prompt_len` are rows to be generated. The budget applies
   // to the prompt; `gate_set` null: dense.
