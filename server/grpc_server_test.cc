@@ -8,9 +8,12 @@
 #include "absl/time/clock.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
+#include "grpcpp/create_channel.h"
 #include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
 #include "tests/testing/in_process_server.h"
+#include "tests/testing/self_signed.h"
 
 namespace seer {
 namespace {
@@ -163,6 +166,53 @@ TEST(GrpcServerTest, LimitsHaveRanges) {
   options = GrpcServer::Options();
   options.max_connection_age = absl::InfiniteDuration();
   EXPECT_FALSE(options.Validate().ok());
+}
+
+// What a client with these credentials gets from GetLoad.
+grpc::StatusCode GetLoadOverTls(InProcessServer& server,
+                                const grpc::SslCredentialsOptions& options) {
+  grpc::ChannelArguments arguments;
+  arguments.SetSslTargetNameOverride("seer.test");
+  auto stub = v1::CompletionService::NewStub(grpc::CreateCustomChannel(
+      server.target(), grpc::SslCredentials(options), arguments));
+  grpc::ClientContext context;
+  v1::Load load;
+  return stub->GetLoad(&context, v1::GetLoadRequest(), &load).error_code();
+}
+
+TEST(GrpcServerTest, TlsIsServedAndClientsMayHaveToShowCertificates) {
+  const SelfSigned identity = MakeSelfSigned("seer.test");
+  const SelfSigned member = MakeSelfSigned("member");
+  const SelfSigned stranger = MakeSelfSigned("stranger");
+  InProcessServer::Options options;
+  options.server.tls.certificate_chain = identity.certificate;
+  options.server.tls.private_key = identity.private_key;
+  grpc::SslCredentialsOptions anonymous;
+  anonymous.pem_root_certs = identity.certificate;
+  {
+    InProcessServer server(options);
+    EXPECT_EQ(GetLoadOverTls(server, anonymous), grpc::StatusCode::OK);
+    grpc::SslCredentialsOptions mistrustful;
+    mistrustful.pem_root_certs = stranger.certificate;
+    EXPECT_EQ(GetLoadOverTls(server, mistrustful),
+              grpc::StatusCode::UNAVAILABLE);
+    grpc::ClientContext context;
+    v1::Load load;
+    EXPECT_FALSE(
+        server.stub().GetLoad(&context, v1::GetLoadRequest(), &load).ok());
+  }
+  options.server.tls.client_ca = member.certificate;
+  InProcessServer server(options);
+  auto with = [&](const SelfSigned& client) {
+    grpc::SslCredentialsOptions credentials = anonymous;
+    credentials.pem_cert_chain = client.certificate;
+    credentials.pem_private_key = client.private_key;
+    return credentials;
+  };
+  EXPECT_EQ(GetLoadOverTls(server, with(member)), grpc::StatusCode::OK);
+  EXPECT_EQ(GetLoadOverTls(server, with(stranger)),
+            grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(GetLoadOverTls(server, anonymous), grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST(GrpcServerTest, BrokenCertificatesAreAnError) {
