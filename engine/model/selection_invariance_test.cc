@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <random>
 #include <string>
@@ -14,11 +13,12 @@
 #include "engine/gate/gate_set.h"
 #include "gtest/gtest.h"
 #include "kernels/block_selection/block_selection.h"
-#include "kernels/gate_score/gate_score.h"
-#include "kernels/qk_prepare/qk_prepare.h"
 #include "kernels/rope.h"
 #include "tests/testing/model_runner.h"
+#include "tests/testing/paged_sequences.h"
+#include "tests/testing/scored_gate.h"
 #include "tests/testing/tiny_llama.h"
+#include "tests/testing/typed_array.h"
 
 namespace seer {
 namespace {
@@ -27,7 +27,7 @@ using Sequence = ModelRunner::Sequence;
 
 constexpr int64_t kPromptLen = 64 * 20 + 17;
 
-std::vector<int32_t> RandomTokens(int64_t count, uint64_t seed) {
+std::vector<int32_t> RandomIds(int64_t count, uint64_t seed) {
   std::mt19937_64 random(seed);
   std::vector<int32_t> tokens(count);
   for (int32_t& token : tokens) token = random() % kTinyLlamaVocabSize;
@@ -45,106 +45,54 @@ std::vector<EffectivePolicy> Policies() {
   return policies;
 }
 
+// The tokens of a sequence's prompt as one layer of a run recorded them.
+SequenceTokens Recorded(const GateShape& shape, const Sequence& s,
+                        int32_t layer) {
+  const TypedArray& rows = s.qkv.at(layer);
+  const int64_t queries = shape.num_query_heads * shape.head_dim;
+  const int64_t keys = shape.num_kv_heads * shape.head_dim;
+  SequenceTokens tokens;
+  tokens.len = static_cast<int32_t>(s.prompt_len);
+  tokens.prompt_len = tokens.len;
+  for (int64_t row = 0; row < s.prompt_len; ++row) {
+    const int64_t begin = row * (queries + 2 * keys);
+    for (int64_t i = 0; i < queries + 2 * keys; ++i) {
+      std::vector<float>& part = i < queries          ? tokens.queries
+                                 : i < queries + keys ? tokens.keys
+                                                      : tokens.values;
+      part.push_back(rows.Get(begin + i));
+    }
+  }
+  return tokens;
+}
+
 // Pools, scores and selects once more, over the whole prompt at once, from the
 // queries and keys that a run recorded for one layer.
 class Reselection {
  public:
   Reselection(const GateShape& shape, const Sequence& s, int32_t layer,
               Backend backend)
-      : shape_(shape), num_tiles_(NumBlocks(s.prompt_len)) {
-    const int64_t head_dim = shape.head_dim;
-    const int64_t row =
-        (shape.num_query_heads + 2 * shape.num_kv_heads) * head_dim;
-    const int element = SizeOf(shape.dtype);
-    pages_.resize(num_tiles_);
-    for (int64_t p = 0; p < num_tiles_; ++p) {
-      pages_[p] = static_cast<int32_t>(p);
-      Tile tile;
-      tile.row_begin = static_cast<int32_t>(p) * kBlockSize;
-      tile.num_rows = static_cast<int32_t>(
-          std::min<int64_t>(kBlockSize, s.prompt_len - tile.row_begin));
-      tile.block = static_cast<int32_t>(p);
-      tiles_.push_back(tile);
-      tile_indices_.push_back(static_cast<int32_t>(p));
-    }
-    slice_.num_rows = static_cast<int32_t>(s.prompt_len);
-    slice_.prompt_len = slice_.num_rows;
-    slice_.page_table = pages_.data();
-    RaggedBatch batch;
-    batch.sequences = &slice_;
-    batch.tiles = tiles_.data();
-    batch.num_sequences = 1;
-    batch.num_rows = slice_.num_rows;
-    batch.num_tiles = static_cast<int32_t>(num_tiles_);
-    batch.num_prompt_tiles = batch.num_tiles;
-
-    const auto cache = KvCache::Allocate(
-        {1, shape.num_kv_heads, shape.head_dim, shape.dtype, num_tiles_});
-    std::vector<uint8_t> roped(s.prompt_len * shape.num_query_heads * head_dim *
-                               element);
-    std::vector<float> pooled(num_tiles_ * shape.num_query_heads * kNumPools *
-                              head_dim);
-    RopeConfig rope_config;
-    rope_config.head_dim = shape.head_dim;
-    const auto frequencies = MakeRopeFrequencies(rope_config);
-    std::vector<float> cos(s.prompt_len * head_dim / 2);
-    std::vector<float> sin(cos.size());
-    FillRopeTable(*frequencies, s.prompt_len, cos.data(), sin.data());
-    const RopeTable rope = {cos.data(), sin.data(), s.prompt_len,
-                            shape.head_dim};
-
-    const uint8_t* qkv = s.qkv.at(layer).data();
-    QkPrepareArgs prepare;
-    prepare.batch = batch;
-    prepare.dtype = shape.dtype;
-    prepare.num_query_heads = shape.num_query_heads;
-    prepare.queries = qkv;
-    prepare.keys = qkv + shape.num_query_heads * head_dim * element;
-    prepare.values =
-        qkv + (shape.num_query_heads + shape.num_kv_heads) * head_dim * element;
-    prepare.query_row_stride = row;
-    prepare.key_row_stride = row;
-    prepare.value_row_stride = row;
-    prepare.rope = rope;
-    prepare.roped_queries = roped.data();
-    prepare.kv = cache->layer(0);
-    prepare.pooled_queries = pooled.data();
-    Check(QkPrepare(backend, prepare, {}));
-
-    const auto entries = GateEntries::Allocate(
-        shape, s.gate_set->gate->num_entry_heads(), num_tiles_);
-    logits_.resize(num_tiles_ * shape.num_query_heads * num_tiles_);
-    GateScoreArgs score;
-    score.batch = batch;
-    score.dtype = shape.dtype;
-    score.num_query_heads = shape.num_query_heads;
-    score.gate = s.gate_set->gate->layer(layer);
-    score.rope = rope;
-    score.tile_indices = tile_indices_.data();
-    score.num_scored_tiles = batch.num_tiles;
-    score.pooled_queries = pooled.data();
-    score.kv = prepare.kv;
-    score.key_entries = entries->layer(0);
-    score.num_entry_heads = s.gate_set->gate->num_entry_heads();
-    score.logits = logits_.data();
-    score.logits_row_len = batch.num_tiles;
-    Check(GateScore(backend, score, {}));
-
+      : sequences_({shape.num_query_heads, shape.num_kv_heads, shape.head_dim},
+                   shape.dtype, {Recorded(shape, s, layer)}, RopeConfig(), 3),
+        step_(sequences_.Prepare(backend, sequences_.WholePrompts())),
+        logits_(ScoredGate(&sequences_, MeanPoolGate()).Score(backend, step_)),
+        row_len_(ScoredGate::RowLen(step_)) {
     const SelectionRule rule = s.plan.Rule(layer);
-    sets_.num_words = static_cast<int32_t>((num_tiles_ + 63) / 64);
+    sets_.num_words = (row_len_ + 63) / 64;
     sets_.num_query_heads = shape.num_query_heads;
-    bits_.resize(num_tiles_ * shape.num_query_heads * sets_.num_words);
-    counts_.resize(num_tiles_ * shape.num_query_heads);
+    bits_.resize(row_len_ * shape.num_query_heads * sets_.num_words);
+    counts_.resize(row_len_ * shape.num_query_heads);
     sets_.bits = bits_.data();
     sets_.counts = counts_.data();
     BlockSelectionArgs select;
-    select.batch = batch;
+    select.batch = step_.batch.batch();
     select.rules = &rule;
     select.num_query_heads = shape.num_query_heads;
     select.logits = logits_.data();
-    select.logits_row_len = batch.num_tiles;
+    select.logits_row_len = row_len_;
     select.sets = sets_;
-    Check(SelectBlocks(backend, select, {}));
+    const absl::Status status = SelectBlocks(backend, select, {});
+    EXPECT_TRUE(status.ok()) << status;
   }
 
   std::vector<bool> Set(int32_t tile, int32_t head) const {
@@ -156,21 +104,14 @@ class Reselection {
     return set;
   }
   const float* Logits(int32_t tile, int32_t head) const {
-    return logits_.data() + (tile * shape_.num_query_heads + head) * num_tiles_;
+    return logits_.data() + sets_.Row(tile, head) * row_len_;
   }
 
  private:
-  static void Check(const absl::Status& status) {
-    EXPECT_TRUE(status.ok()) << status;
-  }
-
-  const GateShape shape_;
-  const int64_t num_tiles_;
-  std::vector<int32_t> pages_;
-  std::vector<Tile> tiles_;
-  std::vector<int32_t> tile_indices_;
-  SequenceSlice slice_;
-  std::vector<float> logits_;
+  PagedSequences sequences_;
+  const PreparedStep step_;
+  const std::vector<float> logits_;
+  const int32_t row_len_;
   std::vector<uint64_t> bits_;
   std::vector<int32_t> counts_;
   BlockSets sets_;
@@ -235,8 +176,7 @@ class SelectionInvarianceTest : public testing::TestWithParam<DType> {
   }
 
   int32_t AddPrompt(const EffectivePolicy& policy, uint64_t seed = 1) {
-    return runner_->Add(RandomTokens(kPromptLen, seed), kPromptLen, policy,
-                        gate_);
+    return runner_->Add(RandomIds(kPromptLen, seed), kPromptLen, policy, gate_);
   }
   int32_t num_layers() { return runner_->model().config().num_layers; }
 

@@ -1,6 +1,7 @@
 #include "tests/testing/model_runner.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <random>
 #include <utility>
@@ -119,15 +120,22 @@ absl::Status ModelRunner::Step(absl::Span<const Slice> slices) {
 void ModelRunner::Record(const LayerTrace& trace,
                          absl::Span<const Slice> slices) {
   const ModelConfig& config = model_->config();
-  const int64_t row_bytes =
+  const int64_t row_len =
       int64_t{config.num_query_heads + 2 * config.num_kv_heads} *
-      config.head_dim * SizeOf(model_->dtype());
-  const uint8_t* rows = static_cast<const uint8_t*>(trace.qkv);
+      config.head_dim;
   for (int32_t i = 0; i < trace.batch.num_sequences; ++i) {
     const SequenceSlice& slice = trace.batch.sequences[i];
-    std::vector<uint8_t>& qkv = sequences_[slices[i].sequence].qkv[trace.layer];
-    qkv.insert(qkv.end(), rows + slice.row_begin * row_bytes,
-               rows + (slice.row_begin + slice.num_rows) * row_bytes);
+    Sequence& sequence = sequences_[slices[i].sequence];
+    TypedArray& qkv = sequence.qkv[trace.layer];
+    if (qkv.size() == 0) {
+      qkv = TypedArray(model_->dtype(),
+                       static_cast<int64_t>(sequence.tokens.size()) * row_len);
+    }
+    const int64_t row_bytes = row_len * SizeOf(model_->dtype());
+    std::memcpy(
+        static_cast<char*>(qkv.data()) + slice.position_begin * row_bytes,
+        static_cast<const char*>(trace.qkv) + slice.row_begin * row_bytes,
+        slice.num_rows * row_bytes);
   }
   for (int32_t t = 0; t < trace.batch.num_prompt_tiles; ++t) {
     const Tile& tile = trace.batch.tiles[t];

@@ -18,6 +18,7 @@
 #include "engine/kv_cache/kv_cache.h"
 #include "engine/model/aten_executor.h"
 #include "engine/model/llama_model.h"
+#include "tests/testing/typed_array.h"
 
 namespace seer {
 
@@ -35,8 +36,8 @@ class ModelRunner {
     std::vector<LayerBlocks> blocks;  // [num_layers]
     // Sets as attention read them: by (layer, tile, head), a bit a block.
     std::map<std::vector<int32_t>, std::vector<bool>> sets;
-    // Rows of queries, keys, values before RoPE, by layer, as stored.
-    std::map<int32_t, std::vector<uint8_t>> qkv;
+    // Rows of queries, keys, values before RoPE, by layer.
+    std::map<int32_t, TypedArray> qkv;
   };
   // Rows [num_computed, num_computed + num_rows) of a sequence.
   struct Slice {
