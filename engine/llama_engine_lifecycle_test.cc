@@ -8,8 +8,8 @@
 #include "engine/errors.h"
 #include "engine/llama_engine.h"
 #include "gtest/gtest.h"
-#include "tests/testing/gathered_reply.h"
-#include "tests/testing/tiny_engine.h"
+#include "tests/testing/engine/tiny_engine.h"
+#include "tests/testing/server/gathered_reply.h"
 
 namespace seer {
 namespace {

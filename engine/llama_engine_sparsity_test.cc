@@ -3,9 +3,9 @@
 
 #include "engine/llama_engine.h"
 #include "gtest/gtest.h"
-#include "tests/testing/gathered_reply.h"
-#include "tests/testing/tiny_engine.h"
-#include "tests/testing/tiny_gate_set.h"
+#include "tests/testing/engine/tiny_engine.h"
+#include "tests/testing/engine/tiny_gate_set.h"
+#include "tests/testing/server/gathered_reply.h"
 
 namespace seer {
 namespace {

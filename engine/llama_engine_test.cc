@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "tests/testing/gathered_reply.h"
-#include "tests/testing/tiny_engine.h"
-#include "tests/testing/tiny_llama.h"
+#include "tests/testing/engine/tiny_engine.h"
+#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/server/gathered_reply.h"
 
 namespace seer {
 namespace {

@@ -12,8 +12,8 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
-#include "tests/testing/in_process_server.h"
-#include "tests/testing/self_signed.h"
+#include "tests/testing/server/in_process_server.h"
+#include "tests/testing/server/self_signed.h"
 
 namespace seer {
 namespace {

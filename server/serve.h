@@ -9,7 +9,7 @@
 #include "engine/tokenizer/chat_template.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "server/bind_address.h"
-#include "server/completion_service.h"
+#include "server/completion/completion_service.h"
 #include "server/grpc_server.h"
 #include "server/metrics/metrics.h"
 #include "server/termination_signals.h"

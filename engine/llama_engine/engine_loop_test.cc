@@ -15,9 +15,9 @@
 #include "engine/weights/model_config.h"
 #include "engine/weights/weight_files.h"
 #include "gtest/gtest.h"
-#include "tests/testing/gathered_reply.h"
-#include "tests/testing/tiny_llama.h"
-#include "tests/testing/tiny_tokenizer.h"
+#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny_tokenizer.h"
+#include "tests/testing/server/gathered_reply.h"
 
 namespace seer {
 namespace {

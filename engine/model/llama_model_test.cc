@@ -9,10 +9,10 @@
 
 #include "engine/gate/gate_set.h"
 #include "gtest/gtest.h"
-#include "tests/testing/error_budget.h"
-#include "tests/testing/model_runner.h"
-#include "tests/testing/reference_llama.h"
-#include "tests/testing/tiny_llama.h"
+#include "tests/testing/engine/model_runner.h"
+#include "tests/testing/engine/reference_llama.h"
+#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/kernels/error_budget.h"
 
 namespace seer {
 namespace {

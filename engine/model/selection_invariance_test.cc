@@ -14,11 +14,11 @@
 #include "gtest/gtest.h"
 #include "kernels/block_selection/block_selection.h"
 #include "kernels/rope.h"
-#include "tests/testing/model_runner.h"
-#include "tests/testing/paged_sequences.h"
-#include "tests/testing/scored_gate.h"
-#include "tests/testing/tiny_llama.h"
-#include "tests/testing/typed_array.h"
+#include "tests/testing/engine/model_runner.h"
+#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/kernels/paged_sequences.h"
+#include "tests/testing/kernels/scored_gate.h"
+#include "tests/testing/kernels/typed_array.h"
 
 namespace seer {
 namespace {

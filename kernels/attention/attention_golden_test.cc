@@ -8,10 +8,10 @@
 #include "gtest/gtest.h"
 #include "kernels/attention/attention.h"
 #include "kernels/rope.h"
-#include "tests/testing/error_budget.h"
 #include "tests/testing/golden_file.h"
-#include "tests/testing/paged_sequences.h"
-#include "tests/testing/plain_attention.h"
+#include "tests/testing/kernels/error_budget.h"
+#include "tests/testing/kernels/paged_sequences.h"
+#include "tests/testing/kernels/plain_attention.h"
 
 namespace seer {
 namespace {

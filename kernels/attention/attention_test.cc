@@ -14,8 +14,8 @@
 #include "gtest/gtest.h"
 #include "kernels/attention/cpu/attention_cpu.h"
 #include "kernels/attention/cpu/instruction_set.h"
-#include "tests/testing/attention_case.h"
-#include "tests/testing/plain_attention.h"
+#include "tests/testing/kernels/attention_case.h"
+#include "tests/testing/kernels/plain_attention.h"
 
 namespace seer {
 namespace {

@@ -8,7 +8,7 @@
 #include "benchmark/benchmark.h"
 #include "kernels/block_selection/block_selection.h"
 #include "kernels/block_selection/row_budget.h"
-#include "tests/testing/ragged_case.h"
+#include "tests/testing/kernels/ragged_case.h"
 
 namespace seer {
 namespace {

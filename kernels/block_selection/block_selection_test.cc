@@ -11,8 +11,8 @@
 #include "gtest/gtest.h"
 #include "kernels/block_selection/row_budget.h"
 #include "kernels/gate_score/gate_score.h"
-#include "tests/testing/cpu_targets.h"
-#include "tests/testing/ragged_case.h"
+#include "tests/testing/kernels/cpu_targets.h"
+#include "tests/testing/kernels/ragged_case.h"
 
 namespace seer {
 namespace {

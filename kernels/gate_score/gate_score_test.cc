@@ -12,11 +12,11 @@
 
 #include "base/thread_pool.h"
 #include "gtest/gtest.h"
-#include "tests/testing/cpu_targets.h"
-#include "tests/testing/error_budget.h"
-#include "tests/testing/gate_oracle.h"
-#include "tests/testing/paged_sequences.h"
-#include "tests/testing/scored_gate.h"
+#include "tests/testing/kernels/cpu_targets.h"
+#include "tests/testing/kernels/error_budget.h"
+#include "tests/testing/kernels/gate_oracle.h"
+#include "tests/testing/kernels/paged_sequences.h"
+#include "tests/testing/kernels/scored_gate.h"
 
 namespace seer {
 namespace {

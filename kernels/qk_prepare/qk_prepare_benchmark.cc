@@ -4,7 +4,7 @@
 #include "base/thread_pool.h"
 #include "benchmark/benchmark.h"
 #include "kernels/qk_prepare/qk_prepare.h"
-#include "tests/testing/paged_sequences.h"
+#include "tests/testing/kernels/paged_sequences.h"
 
 namespace seer {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "base/thread_pool.h"
 #include "gtest/gtest.h"
-#include "tests/testing/paged_sequences.h"
+#include "tests/testing/kernels/paged_sequences.h"
 
 namespace seer {
 namespace {

@@ -12,7 +12,7 @@
 #include "gtest/gtest.h"
 #include "server/metrics/engine_collector.h"
 #include "server/metrics/text_exposition.h"
-#include "tests/testing/fake_engine.h"
+#include "tests/testing/engine/fake_engine.h"
 
 namespace seer {
 namespace {

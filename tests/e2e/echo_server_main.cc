@@ -3,7 +3,7 @@
 
 #include <iostream>
 
-#include "tests/testing/in_process_server.h"
+#include "tests/testing/server/in_process_server.h"
 
 int main() {
   seer::InProcessServer server({});

@@ -8,7 +8,7 @@
 #include "client/output/result_json.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/testing/in_process_server.h"
+#include "tests/testing/server/in_process_server.h"
 
 namespace seer {
 namespace {

@@ -11,9 +11,9 @@
 #include "gtest/gtest.h"
 #include "kernels/block_selection/block_selection.h"
 #include "kernels/block_selection/row_budget.h"
-#include "tests/testing/error_budget.h"
-#include "tests/testing/gate_oracle.h"
-#include "tests/testing/near_tie.h"
+#include "tests/testing/kernels/error_budget.h"
+#include "tests/testing/kernels/gate_oracle.h"
+#include "tests/testing/kernels/near_tie.h"
 
 namespace seer {
 namespace {

@@ -11,9 +11,9 @@
 #include "engine/tokenizer/tokenizer.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "tests/testing/gathered_reply.h"
+#include "tests/testing/engine/model_runner.h"
 #include "tests/testing/golden_file.h"
-#include "tests/testing/model_runner.h"
+#include "tests/testing/server/gathered_reply.h"
 
 ABSL_FLAG(std::string, model_dir, "external/default_model/model",
           "Hugging Face folder of the model that the files are about.");

@@ -1,0 +1,171 @@
+#include "tests/testing/engine/model_runner.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "engine/weights/model_config.h"
+#include "engine/weights/weight_files.h"
+#include "kernels/ragged_batch.h"
+
+namespace seer {
+
+ModelRunner::ModelRunner() = default;
+
+absl::StatusOr<std::unique_ptr<ModelRunner>> ModelRunner::Load(
+    const std::string& folder, DType dtype, int64_t num_pages,
+    int num_threads) {
+  std::unique_ptr<ModelRunner> runner(new ModelRunner());
+  runner->executor_ = std::make_unique<AtenExecutor>(num_threads);
+  runner->executor_->BindThisThread();
+  SEER_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(folder));
+  SEER_ASSIGN_OR_RETURN(const std::unique_ptr<const WeightFiles> files,
+                        WeightFiles::Open(folder, config));
+  SEER_ASSIGN_OR_RETURN(
+      runner->model_,
+      LlamaModel::Load(config, *files, dtype, runner->executor_.get()));
+  SEER_ASSIGN_OR_RETURN(
+      runner->cache_, KvCache::Allocate({config.num_layers, config.num_kv_heads,
+                                         config.head_dim, dtype, num_pages}));
+  runner->free_pages_.resize(num_pages);
+  std::iota(runner->free_pages_.begin(), runner->free_pages_.end(), 0);
+  std::shuffle(runner->free_pages_.begin(), runner->free_pages_.end(),
+               std::mt19937_64(7));
+  return runner;
+}
+
+GateShape ModelRunner::gate_shape() const {
+  const ModelConfig& config = model_->config();
+  return {config.num_layers, config.num_query_heads, config.num_kv_heads,
+          config.head_dim, model_->dtype()};
+}
+
+int32_t ModelRunner::Add(std::vector<int32_t> tokens, int64_t prompt_len,
+                         const EffectivePolicy& policy,
+                         std::shared_ptr<const GateSet> gate_set) {
+  Sequence sequence;
+  sequence.prompt_len = prompt_len;
+  sequence.blocks.resize(model_->config().num_layers);
+  SelectionPlanArgs args;
+  args.effective = policy;
+  if (gate_set != nullptr && gate_set->profile) {
+    args.profile = &*gate_set->profile;
+  }
+  args.prompt_len = prompt_len;
+  args.num_layers = model_->config().num_layers;
+  args.num_query_heads = model_->config().num_query_heads;
+  sequence.plan = MakeSelectionPlan(args);
+  sequence.gate_set = std::move(gate_set);
+  const int64_t num_pages = NumBlocks(static_cast<int64_t>(tokens.size()));
+  sequence.pages.assign(free_pages_.end() - num_pages, free_pages_.end());
+  free_pages_.resize(free_pages_.size() - num_pages);
+  sequence.tokens = std::move(tokens);
+  sequences_.push_back(std::move(sequence));
+  return static_cast<int32_t>(sequences_.size()) - 1;
+}
+
+const GateEntries& ModelRunner::EntriesOf(const Gate* gate) {
+  auto found = entries_.find(gate);
+  if (found == entries_.end()) {
+    found = entries_
+                .emplace(gate, *GateEntries::Allocate(gate_shape(),
+                                                      gate->num_entry_heads(),
+                                                      cache_.shape().num_pages))
+                .first;
+  }
+  return found->second;
+}
+
+absl::Status ModelRunner::Step(absl::Span<const Slice> slices) {
+  std::vector<BatchSequence> batch;
+  for (const Slice& slice : slices) {
+    Sequence& s = sequences_[slice.sequence];
+    BatchSequence part;
+    part.tokens =
+        absl::MakeConstSpan(s.tokens).subspan(s.num_computed, slice.num_rows);
+    part.position_begin = static_cast<int32_t>(s.num_computed);
+    part.prompt_len = static_cast<int32_t>(s.prompt_len);
+    part.page_table = s.pages;
+    part.logits = LogitsRows::kAll;
+    part.blocks = part.is_prompt() ? s.blocks.data() : nullptr;
+    if (s.gate_set != nullptr) {
+      part.plan = &s.plan;
+      part.gate = s.gate_set->gate.get();
+      part.gate_entries = &EntriesOf(part.gate);
+    }
+    batch.push_back(part);
+  }
+  const int64_t vocab_size = model_->config().vocab_size;
+  const auto on_logits = [&](const LogitsBlock& block) {
+    for (size_t i = 0; i < block.rows.size(); ++i) {
+      const float* row = block.logits + i * vocab_size;
+      std::vector<float>& logits =
+          sequences_[slices[block.rows[i].sequence].sequence].logits;
+      logits.insert(logits.end(), row, row + vocab_size);
+    }
+    return absl::OkStatus();
+  };
+  const auto trace = [&](const LayerTrace& t) { Record(t, slices); };
+  SEER_RETURN_IF_ERROR(
+      model_->Forward({batch, &cache_, on_logits, trace}).status());
+  for (const Slice& slice : slices) {
+    sequences_[slice.sequence].num_computed += slice.num_rows;
+  }
+  return absl::OkStatus();
+}
+
+void ModelRunner::Record(const LayerTrace& trace,
+                         absl::Span<const Slice> slices) {
+  const ModelConfig& config = model_->config();
+  const int64_t row_len =
+      int64_t{config.num_query_heads + 2 * config.num_kv_heads} *
+      config.head_dim;
+  for (int32_t i = 0; i < trace.batch.num_sequences; ++i) {
+    const SequenceSlice& slice = trace.batch.sequences[i];
+    Sequence& sequence = sequences_[slices[i].sequence];
+    TypedArray& qkv = sequence.qkv[trace.layer];
+    if (qkv.size() == 0) {
+      qkv = TypedArray(model_->dtype(),
+                       static_cast<int64_t>(sequence.tokens.size()) * row_len);
+    }
+    const int64_t row_bytes = row_len * SizeOf(model_->dtype());
+    std::memcpy(
+        static_cast<char*>(qkv.data()) + slice.position_begin * row_bytes,
+        static_cast<const char*>(trace.qkv) + slice.row_begin * row_bytes,
+        slice.num_rows * row_bytes);
+  }
+  for (int32_t t = 0; t < trace.batch.num_prompt_tiles; ++t) {
+    const Tile& tile = trace.batch.tiles[t];
+    Sequence& sequence = sequences_[slices[tile.sequence].sequence];
+    for (int32_t head = 0; head < config.num_query_heads; ++head) {
+      const int32_t visible = VisibleBlocks(tile);
+      std::vector<bool> set(visible, true);
+      if (trace.sets.bits != nullptr &&
+          trace.sets.counts[trace.sets.Row(t, head)] != visible) {
+        const uint64_t* bits = trace.sets.Bits(t, head);
+        for (int32_t j = 0; j < visible; ++j) {
+          set[j] = (bits[j / 64] >> (j % 64)) & 1;
+        }
+      }
+      sequence.sets[{trace.layer, tile.block, head}] = std::move(set);
+    }
+  }
+}
+
+absl::Status ModelRunner::RunAlone(int32_t sequence, int32_t chunk) {
+  const Sequence& s = sequences_[sequence];
+  while (s.num_computed < s.prompt_len) {
+    const int64_t rows =
+        std::min<int64_t>(chunk, s.prompt_len - s.num_computed);
+    SEER_RETURN_IF_ERROR(Step({{sequence, static_cast<int32_t>(rows)}}));
+  }
+  while (s.num_computed < static_cast<int64_t>(s.tokens.size())) {
+    SEER_RETURN_IF_ERROR(Step({{sequence, 1}}));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace seer

@@ -1,0 +1,55 @@
+#include "tests/testing/kernels/near_tie.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "gtest/gtest.h"
+
+namespace seer {
+
+std::vector<double> LogSoftmax(const float* logits, int64_t num_visible) {
+  const double max = *std::max_element(logits, logits + num_visible);
+  double sum = 0.0;
+  for (int64_t j = 0; j < num_visible; ++j) sum += std::exp(logits[j] - max);
+  std::vector<double> result(num_visible);
+  for (int64_t j = 0; j < num_visible; ++j) {
+    result[j] = logits[j] - max - std::log(sum);
+  }
+  return result;
+}
+
+double SoftmaxRounding(int64_t num_visible) {
+  return static_cast<double>(num_visible + 40) * std::ldexp(1.0, -24);
+}
+
+bool DiffersAtNearTies(const SelectionRule& rule, const float* logits,
+                       const uint8_t* want, const uint8_t* got,
+                       int64_t num_visible, double gap) {
+  std::vector<int64_t> lost, gained;
+  for (int64_t j = 0; j < num_visible; ++j) {
+    if (want[j] != 0 && got[j] == 0) lost.push_back(j);
+    if (want[j] == 0 && got[j] != 0) gained.push_back(j);
+  }
+  if (lost.empty() && gained.empty()) return false;
+  if (rule.kind == SelectionRule::Kind::kThreshold) {
+    const std::vector<double> log_probs = LogSoftmax(logits, num_visible);
+    const double slack = gap + SoftmaxRounding(num_visible);
+    lost.insert(lost.end(), gained.begin(), gained.end());
+    for (const int64_t j : lost) {
+      EXPECT_LE(std::abs(log_probs[j] - std::log(double{rule.threshold})),
+                slack)
+          << "block " << j << " is no near-tie with the threshold";
+    }
+    return true;
+  }
+  EXPECT_EQ(lost.size(), gained.size()) << "another number of blocks";
+  for (const int64_t a : lost) {
+    for (const int64_t b : gained) {
+      EXPECT_LE(std::abs(double{logits[a]} - logits[b]), gap)
+          << "blocks " << a << " and " << b << " are no near-tie";
+    }
+  }
+  return true;
+}
+
+}  // namespace seer
