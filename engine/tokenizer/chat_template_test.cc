@@ -31,16 +31,63 @@ std::string ReadFile(const std::string& path) {
   return text.str();
 }
 
-// The tokenizer of a folder with another chat template.
-std::unique_ptr<const Tokenizer> WithTemplate(const std::string& folder,
-                                              const std::string& source) {
+// A tokenizer with a token for each printable ASCII byte, these special tokens
+// and this chat template.
+std::unique_ptr<const Tokenizer> MakeTokenizer(
+    const std::vector<std::string>& special_tokens, const std::string& source) {
+  nlohmann::json vocab = nlohmann::json::object();
+  for (char c = '!'; c <= '~'; ++c) {
+    const size_t id = vocab.size();
+    vocab[std::string(1, c)] = id;
+  }
+  nlohmann::json added = nlohmann::json::array();
+  for (const std::string& token : special_tokens) {
+    added.push_back({{"id", vocab.size() + added.size()},
+                     {"content", token},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
+  }
+  const nlohmann::json tokenizer = {
+      {"added_tokens", added},
+      {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}},
+      {"decoder", {{"type", "ByteLevel"}}},
+      {"model",
+       {{"type", "BPE"},
+        {"vocab", vocab},
+        {"merges", nlohmann::json::array()}}}};
   TokenizerFiles files;
-  files.tokenizer_json = ReadFile(folder + "/tokenizer.json");
-  files.tokenizer_config_json = ReadFile(folder + "/tokenizer_config.json");
+  files.tokenizer_json = tokenizer.dump();
+  files.tokenizer_config_json = R"({"bos_token": "<|begin_of_text|>"})";
   files.chat_template_jinja = source;
-  auto tokenizer = Tokenizer::Parse(files);
-  EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
-  return *std::move(tokenizer);
+  auto made = Tokenizer::Parse(files);
+  EXPECT_TRUE(made.ok()) << made.status();
+  return *std::move(made);
+}
+
+std::vector<std::string> ChatMlTokens() {
+  return {"<|im_start|>", "<|im_end|>"};
+}
+
+std::vector<std::string> Llama3Tokens() {
+  return {"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>",
+          "<|eot_id|>"};
+}
+
+std::string SmolLmSource() {
+  return nlohmann::json::parse(
+             ReadFile(std::string(kSmolLm) + "/tokenizer_config.json"))
+      .at("chat_template")
+      .get<std::string>();
+}
+
+// Llama 3.1's own template.
+std::string Llama31Source() {
+  return ReadFile(
+      "external/llama_chat_templates/ldp/nn/chat_templates/"
+      "llama3.1_chat_template_hf.jinja");
 }
 
 std::string Text(const ChatTemplate& chat,
@@ -134,8 +181,8 @@ TEST_F(SmolLmChatTest, BadMessagesAreNamed) {
 }
 
 TEST(ChatTemplateTest, ChatMlWithoutADefaultMessage) {
-  const auto tokenizer = WithTemplate(
-      kSmolLm,
+  const auto tokenizer = MakeTokenizer(
+      ChatMlTokens(),
       "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' "
       "+ message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}"
       "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
@@ -147,11 +194,11 @@ TEST(ChatTemplateTest, ChatMlWithoutADefaultMessage) {
 }
 
 TEST(ChatTemplateTest, AnotherDefaultMessageIsTakenFromTheTemplate) {
-  std::string source(Tokenizer::Load(kSmolLm).value()->chat_template());
+  std::string source = SmolLmSource();
   const std::string smollm =
       "You are a helpful AI assistant named SmolLM, trained by Hugging Face";
   source.replace(source.find(smollm), smollm.size(), "You are terse.");
-  const auto tokenizer = WithTemplate(kSmolLm, source);
+  const auto tokenizer = MakeTokenizer(ChatMlTokens(), source);
   const auto chat = ChatTemplate::Make(tokenizer.get());
   ASSERT_TRUE(chat.ok()) << chat.status();
   EXPECT_TRUE(absl::StrContains(Text(*chat, {{"user", "a"}}),
@@ -159,7 +206,7 @@ TEST(ChatTemplateTest, AnotherDefaultMessageIsTakenFromTheTemplate) {
 }
 
 TEST(ChatTemplateTest, AnyOtherTemplateIsUnknown) {
-  const std::string source(Tokenizer::Load(kSmolLm).value()->chat_template());
+  const std::string source = SmolLmSource();
   const auto changed = [&](const std::string& from, const std::string& to) {
     std::string text = source;
     text.replace(text.find(from), from.size(), to);
@@ -171,7 +218,7 @@ TEST(ChatTemplateTest, AnyOtherTemplateIsUnknown) {
         changed("{% endfor %}", "{% endfor %}\n \n"), source + "x",
         changed("SmolLM", "<|im_end|>"), changed("{% endif %}", "{% endif"),
         std::string("{{ messages }}")}) {
-    const auto tokenizer = WithTemplate(kSmolLm, other);
+    const auto tokenizer = MakeTokenizer(ChatMlTokens(), other);
     const auto chat = ChatTemplate::Make(tokenizer.get());
     ASSERT_FALSE(chat.ok()) << other;
     EXPECT_EQ(chat.status().code(), absl::StatusCode::kFailedPrecondition);
@@ -179,15 +226,20 @@ TEST(ChatTemplateTest, AnyOtherTemplateIsUnknown) {
 }
 
 TEST(ChatTemplateTest, NeedsATemplateAndItsTokens) {
-  TokenizerFiles files;
-  files.tokenizer_json = ReadFile(std::string(kSmolLm) + "/tokenizer.json");
-  auto tokenizer = *Tokenizer::Parse(files);
-  EXPECT_EQ(ChatTemplate::Make(tokenizer.get()).status().message(),
-            "the model has no chat template");
-  const std::string chatml(Tokenizer::Load(kSmolLm).value()->chat_template());
-  tokenizer = WithTemplate(kLlama3, chatml);
-  EXPECT_EQ(ChatTemplate::Make(tokenizer.get()).status().code(),
-            absl::StatusCode::kFailedPrecondition);
+  const auto error_of = [](const std::vector<std::string>& special_tokens,
+                           const std::string& source) {
+    const auto tokenizer = MakeTokenizer(special_tokens, source);
+    const auto chat = ChatTemplate::Make(tokenizer.get());
+    EXPECT_EQ(chat.status().code(), absl::StatusCode::kFailedPrecondition);
+    return std::string(chat.status().message());
+  };
+  EXPECT_EQ(error_of(ChatMlTokens(), ""), "the model has no chat template");
+  EXPECT_EQ(error_of({"<|im_start|>"}, SmolLmSource()),
+            "the chat template needs <|im_end|>, which is no special token of "
+            "the tokenizer");
+  EXPECT_EQ(error_of({"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
+                     Llama31Source()),
+            "the chat template needs a begin-of-text token");
 }
 
 TEST(ChatTemplateTest, Llama3TrimsContents) {
@@ -205,15 +257,8 @@ TEST(ChatTemplateTest, Llama3TrimsContents) {
   EXPECT_EQ(std::count(ids->begin(), ids->end(), 128000), 1);
 }
 
-// Llama 3.1's own template.
-std::string Llama31Source() {
-  return ReadFile(
-      "external/llama_chat_templates/ldp/nn/chat_templates/"
-      "llama3.1_chat_template_hf.jinja");
-}
-
 TEST(ChatTemplateTest, Llama31StatesDates) {
-  const auto tokenizer = WithTemplate(kLlama3, Llama31Source());
+  const auto tokenizer = MakeTokenizer(Llama3Tokens(), Llama31Source());
   const auto chat = ChatTemplate::Make(tokenizer.get());
   ASSERT_TRUE(chat.ok()) << chat.status();
   EXPECT_EQ(chat->name(), "llama-3.1");
@@ -263,7 +308,7 @@ TEST(ChatTemplateTest, Llama32IsLlama31ToldTheDate) {
       "{{- \"<|eot_id|>\" }}\n        {%- endif %}\n    {%- elif "
       "message.role",
       "{{- \"<|eot_id|>\" }}\n    {%- elif message.role");
-  const auto tokenizer = WithTemplate(kLlama3, source);
+  const auto tokenizer = MakeTokenizer(Llama3Tokens(), source);
   const auto chat = ChatTemplate::Make(tokenizer.get());
   ASSERT_TRUE(chat.ok()) << chat.status() << source;
   EXPECT_EQ(chat->name(), "llama-3.1");
