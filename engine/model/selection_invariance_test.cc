@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "engine/gate/attn_gate.h"
+#include "engine/gate/gate_design.h"
 #include "engine/gate/gate_set.h"
 #include "gtest/gtest.h"
 #include "kernels/block_selection/block_selection.h"
@@ -66,16 +69,52 @@ SequenceTokens Recorded(const GateShape& shape, const Sequence& s,
   return tokens;
 }
 
+// A gate for the model, and its weights layer by layer as ScoredGate takes
+// them.
+struct TestGate {
+  std::shared_ptr<const GateSet> set;
+  std::vector<GateWeights> layers;
+};
+
+std::vector<uint8_t> Stored(const std::vector<float>& values, DType dtype) {
+  const TypedArray array(dtype, values);
+  const auto* bytes = static_cast<const uint8_t*>(array.data());
+  return {bytes, bytes + values.size() * SizeOf(dtype)};
+}
+
+TestGate MakeGate(const GateShape& shape, const std::string& name) {
+  TestGate gate;
+  if (name == kMeanPoolDesign) {
+    gate.set = BuiltinMeanPool(shape);
+    gate.layers.assign(shape.num_layers, MeanPoolGate());
+    return gate;
+  }
+  const GateDesign design = *ParseGateDesign(name);
+  std::vector<AttnGateWeights> stored;
+  for (int32_t layer = 0; layer < shape.num_layers; ++layer) {
+    gate.layers.push_back(
+        RandomGate({shape.num_query_heads, shape.num_kv_heads, shape.head_dim},
+                   shape.dtype, design.query_pools, design.key_pools,
+                   design.query_pools.size() > 1, 40 + layer));
+    stored.push_back({Stored(gate.layers.back().linear_q, shape.dtype),
+                      Stored(gate.layers.back().linear_k, shape.dtype)});
+  }
+  auto set = std::make_shared<GateSet>();
+  set->gate = std::make_unique<const AttnGate>(shape, design, stored);
+  gate.set = std::move(set);
+  return gate;
+}
+
 // Pools, scores and selects once more, over the whole prompt at once, from the
 // queries and keys that a run recorded for one layer.
 class Reselection {
  public:
-  Reselection(const GateShape& shape, const Sequence& s, int32_t layer,
-              Backend backend)
+  Reselection(const GateShape& shape, const GateWeights& gate,
+              const Sequence& s, int32_t layer, Backend backend)
       : sequences_({shape.num_query_heads, shape.num_kv_heads, shape.head_dim},
                    shape.dtype, {Recorded(shape, s, layer)}, RopeConfig(), 3),
         step_(sequences_.Prepare(backend, sequences_.WholePrompts())),
-        logits_(ScoredGate(&sequences_, MeanPoolGate()).Score(backend, step_)),
+        logits_(ScoredGate(&sequences_, gate).Score(backend, step_)),
         row_len_(ScoredGate::RowLen(step_)) {
     const SelectionRule rule = s.plan.Rule(layer);
     sets_.num_words = (row_len_ + 63) / 64;
@@ -163,25 +202,36 @@ testing::AssertionResult DifferByANearTie(const EffectivePolicy& policy,
          << "; logits differ by " << error;
 }
 
-class SelectionInvarianceTest : public testing::TestWithParam<DType> {
+struct InvarianceCase {
+  DType dtype;
+  const char* design;
+};
+
+class SelectionInvarianceTest : public testing::TestWithParam<InvarianceCase> {
  protected:
   void SetUp() override {
     const std::string folder = testing::TempDir() + "selection_invariance";
     mkdir(folder.c_str(), 0700);
     ASSERT_TRUE(WriteTinyLlama(folder, TinyLlamaOptions()).ok());
-    auto runner = ModelRunner::Load(folder, GetParam(), 400);
+    auto runner = ModelRunner::Load(folder, GetParam().dtype, 400);
     ASSERT_TRUE(runner.ok()) << runner.status();
     runner_ = *std::move(runner);
-    gate_ = BuiltinMeanPool(runner_->gate_shape());
+    gate_ = MakeGate(runner_->gate_shape(), GetParam().design);
   }
 
   int32_t AddPrompt(const EffectivePolicy& policy, uint64_t seed = 1) {
-    return runner_->Add(RandomIds(kPromptLen, seed), kPromptLen, policy, gate_);
+    return runner_->Add(RandomIds(kPromptLen, seed), kPromptLen, policy,
+                        gate_.set);
   }
   int32_t num_layers() { return runner_->model().config().num_layers; }
 
   std::unique_ptr<ModelRunner> runner_;
-  std::shared_ptr<const GateSet> gate_;
+  Reselection Reselect(const Sequence& s, int32_t layer, Backend backend) {
+    return Reselection(runner_->gate_shape(), gate_.layers[layer], s, layer,
+                       backend);
+  }
+
+  TestGate gate_;
 };
 
 TEST_P(SelectionInvarianceTest, ARunsOwnQueriesAndKeysGiveItsSets) {
@@ -201,7 +251,7 @@ TEST_P(SelectionInvarianceTest, ARunsOwnQueriesAndKeysGiveItsSets) {
   for (const int32_t id : ids) {
     const Sequence& s = runner_->sequence(id);
     for (int32_t layer = 0; layer < num_layers(); ++layer) {
-      const Reselection again(runner_->gate_shape(), s, layer, Backend::kCpu);
+      const Reselection again = Reselect(s, layer, Backend::kCpu);
       for (const auto& [key, set] : s.sets) {
         if (key[0] != layer) continue;
         ASSERT_TRUE(again.Set(key[1], key[2]) == set)
@@ -222,9 +272,8 @@ TEST_P(SelectionInvarianceTest, BackendsAgreeButForNearTies) {
     ASSERT_TRUE(runner_->RunAlone(id, 256).ok());
     const Sequence& s = runner_->sequence(id);
     for (int32_t layer = 0; layer < num_layers(); ++layer) {
-      const Reselection cpu(runner_->gate_shape(), s, layer, Backend::kCpu);
-      const Reselection reference(runner_->gate_shape(), s, layer,
-                                  Backend::kReference);
+      const Reselection cpu = Reselect(s, layer, Backend::kCpu);
+      const Reselection reference = Reselect(s, layer, Backend::kReference);
       for (int32_t tile = 0; tile < 21; ++tile) {
         for (int32_t head = 0; head < 4; ++head) {
           ++rows;
@@ -243,10 +292,10 @@ TEST_P(SelectionInvarianceTest, BackendsAgreeButForNearTies) {
               static_cast<int>(rows));
 }
 
-TEST_P(SelectionInvarianceTest, ChunkingMovesSetsOnlyAtNearTies) {
-  if (GetParam() != DType::kFloat32) {
-    GTEST_SKIP() << "promised in fp32 only";
-  }
+// Promised in fp32 only.
+class Float32InvarianceTest : public SelectionInvarianceTest {};
+
+TEST_P(Float32InvarianceTest, ChunkingMovesSetsOnlyAtNearTies) {
   int64_t rows = 0;
   int64_t different = 0;
   for (const EffectivePolicy& policy : Policies()) {
@@ -257,10 +306,8 @@ TEST_P(SelectionInvarianceTest, ChunkingMovesSetsOnlyAtNearTies) {
     const Sequence& a = runner_->sequence(whole);
     const Sequence& b = runner_->sequence(chunked);
     for (int32_t layer = 0; layer < num_layers(); ++layer) {
-      const Reselection logits_a(runner_->gate_shape(), a, layer,
-                                 Backend::kCpu);
-      const Reselection logits_b(runner_->gate_shape(), b, layer,
-                                 Backend::kCpu);
+      const Reselection logits_a = Reselect(a, layer, Backend::kCpu);
+      const Reselection logits_b = Reselect(b, layer, Backend::kCpu);
       for (const auto& [key, set] : a.sets) {
         if (key[0] != layer) continue;
         ++rows;
@@ -278,12 +325,23 @@ TEST_P(SelectionInvarianceTest, ChunkingMovesSetsOnlyAtNearTies) {
               static_cast<int>(rows));
 }
 
-INSTANTIATE_TEST_SUITE_P(DTypes, SelectionInvarianceTest,
-                         testing::Values(DType::kFloat32, DType::kBFloat16),
-                         [](const testing::TestParamInfo<DType>& info) {
-                           return info.param == DType::kFloat32 ? "float32"
-                                                                : "bfloat16";
-                         });
+std::string CaseName(const testing::TestParamInfo<InvarianceCase>& info) {
+  return absl::StrCat(info.param.dtype == DType::kFloat32 ? "fp32_" : "bf16_",
+                      info.param.design);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Gates, SelectionInvarianceTest,
+    testing::Values(InvarianceCase{DType::kFloat32, "mean_pool"},
+                    InvarianceCase{DType::kBFloat16, "mean_pool"},
+                    InvarianceCase{DType::kFloat32, "Qavg_Kmaxminavg"},
+                    InvarianceCase{DType::kBFloat16, "Qmaxmin_Kavg"}),
+    CaseName);
+INSTANTIATE_TEST_SUITE_P(
+    Gates, Float32InvarianceTest,
+    testing::Values(InvarianceCase{DType::kFloat32, "mean_pool"},
+                    InvarianceCase{DType::kFloat32, "Qmaxmin_Kavg"}),
+    CaseName);
 
 }  // namespace
 }  // namespace seer
