@@ -38,7 +38,22 @@ struct BlockView {
   const float* values = nullptr;     // [64, value_stride]
   int value_stride = 0;              // >= head_dim rounded up to kColumns
   const int32_t* visible = nullptr;  // [kPanelRows]; null: all see all
+  // To be asked for meanwhile; null: nothing, or already. Bytes of each half.
+  KvBlock next;
+  ptrdiff_t next_bytes = 0;
 };
+
+// Asks for a part of 1 / parts of the next block's keys or values: pages lie
+// anywhere, so the hardware cannot foresee the next one.
+HWY_INLINE void Prefetch(const void* begin, ptrdiff_t bytes, int part,
+                         int parts) {
+  if (begin == nullptr) return;
+  const char* p = static_cast<const char*>(begin);
+  const ptrdiff_t end = bytes * (part + 1) / parts;
+  for (ptrdiff_t i = bytes * part / parts; i < end; i += 64) {
+    __builtin_prefetch(p + i, /*rw=*/0, /*locality=*/2);
+  }
+}
 
 // Whether each lane's row sees key `key`.
 HWY_INLINE hn::Mask<FloatTag> Sees(const int32_t* visible, int key) {
@@ -58,6 +73,8 @@ HWY_INLINE void Score(const RowGroup& group, const BlockView& block,
 #pragma GCC unroll 2
   for (int r = 0; r < kVectors; ++r) block_max[r] = hn::Set(d, kLowest);
   for (int key = 0; key < num_keys; key += kColumns) {
+    Prefetch(block.next.keys, block.next_bytes, key / kColumns,
+             kBlockSize / kColumns);
     Vector acc[kVectors][kColumns];
 #pragma GCC unroll 2
     for (int r = 0; r < kVectors; ++r) {
@@ -129,6 +146,8 @@ HWY_INLINE void AttendBlock(const RowGroup& group, const BlockView& block,
   }
   Exponentiate<kVectors, kMasked>(group, block, num_keys, maxima, scores);
   for (int column = 0; column < head_dim; column += kColumns) {
+    Prefetch(block.next.values, block.next_bytes, column / kColumns,
+             (head_dim + kColumns - 1) / kColumns);
     Vector acc[kVectors][kColumns];
     float* const out = group.outputs + column * kWidth;
 #pragma GCC unroll 2
@@ -303,8 +322,13 @@ void AttendPanel(const Panel& panel, PanelScratch& scratch) {
     BlockView block;
     ViewBlock(panel, panel.blocks[b], head_dim, scratch, &block);
     block.visible = masked && b + 1 == panel.blocks.size() ? visible : nullptr;
+    if (b + 1 < panel.blocks.size()) {
+      block.next = panel.blocks[b + 1];
+      block.next_bytes = int64_t{kBlockSize} * head_dim * SizeOf(panel.dtype);
+    }
     for (int g = 0; g < num_groups; ++g) {
       kernels[g]->attend(panel, groups[g], block, scratch.scores());
+      block.next = {};
     }
   }
   for (int g = 0; g < num_groups; ++g) kernels[g]->write(panel, groups[g]);
