@@ -26,6 +26,7 @@ _LINT = [
     ("layers of targets", ["tools/lint/check_dependencies.py"]),
     ("format", ["tools/lint/check_format.py"]),
     ("shell scripts", ["tools/lint/check_shell"]),
+    ("files that documents name", ["tools/lint/check_docs.py"]),
     (
         "lock annotations",
         ["bazel", "build", "--config=thread_safety", "--keep_going"]
