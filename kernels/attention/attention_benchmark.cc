@@ -15,6 +15,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <random>
 #include <string>
@@ -228,11 +229,11 @@ void CheckResults(const AttentionCase& c, const BlockSets& sets,
   }
 }
 
-double MillisecondsOf(const std::function<void()>& run) {
-  absl::SleepFor(kPause);
-  const absl::Time start = absl::Now();
-  run();
-  return absl::ToDoubleMilliseconds(absl::Now() - start);
+// Seconds that this process's threads have been on a processor.
+double CpuSeconds() {
+  timespec now;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return now.tv_sec + now.tv_nsec * 1e-9;
 }
 
 // One thing that is timed.
@@ -240,16 +241,23 @@ struct Contender {
   std::string name;
   double active_flops = 0.0;
   std::function<void()> run;
-  std::vector<double> milliseconds;
+  std::vector<double> milliseconds, cpu_seconds;
+
+  void Time() {
+    absl::SleepFor(kPause);
+    const double cpu_start = CpuSeconds();
+    const absl::Time start = absl::Now();
+    run();
+    milliseconds.push_back(absl::ToDoubleMilliseconds(absl::Now() - start));
+    cpu_seconds.push_back(CpuSeconds() - cpu_start);
+  }
 };
 
 // Times all contenders, one after the other, again and again.
 void Measure(std::vector<Contender>* contenders) {
   for (const Contender& c : *contenders) c.run();
   for (int i = 0; i < absl::GetFlag(FLAGS_repetitions); ++i) {
-    for (Contender& c : *contenders) {
-      c.milliseconds.push_back(MillisecondsOf(c.run));
-    }
+    for (Contender& c : *contenders) c.Time();
   }
 }
 
@@ -265,6 +273,12 @@ std::string Speedup(const Contender& base, const Contender& c) {
 std::string Rate(const Contender& c) {
   return absl::StrFormat(
       "%.0f", c.active_flops * 1e-6 / SpreadOf(c.milliseconds).median);
+}
+
+// The same by processor time: what a core does while it is this process's.
+std::string CpuRate(const Contender& c) {
+  return absl::StrFormat(
+      "%.0f", c.active_flops * 1e-9 / SpreadOf(c.cpu_seconds).median);
 }
 
 std::string DTypeName(DType dtype) {
@@ -291,9 +305,12 @@ void BenchmarkPrefill(DType dtype, int32_t len, DeviceStream stream,
     return contender;
   };
   CheckResults(c, {}, stream);
-  std::vector<Contender> contenders = {
-      {"torch SDPA, dense", ActiveFlops(dense), [&] { RunTorch(torch); }, {}},
-      kernel(dense, "this kernel, dense")};
+  std::vector<Contender> contenders = {{"torch SDPA, dense",
+                                        ActiveFlops(dense),
+                                        [&] { RunTorch(torch); },
+                                        {},
+                                        {}},
+                                       kernel(dense, "this kernel, dense")};
   for (size_t i = 0; i < sets.size(); ++i) {
     AttentionArgs args = dense;
     args.sets = sets[i].sets;
@@ -307,12 +324,13 @@ void BenchmarkPrefill(DType dtype, int32_t len, DeviceStream stream,
   Measure(&contenders);
   report->StartTable(
       absl::StrCat("Prefill of ", len, " tokens, ", DTypeName(dtype)),
-      {"", "ms", "active GFLOP/s", "times torch", "times dense"});
+      {"", "ms", "active GFLOP/s", "GFLOP/CPU s", "times torch",
+       "times dense"});
   for (const Contender& contender : contenders) {
-    report->AddRow({contender.name,
-                    FormatSpread(SpreadOf(contender.milliseconds), 1),
-                    Rate(contender), Speedup(contenders[0], contender),
-                    Speedup(contenders[1], contender)});
+    report->AddRow(
+        {contender.name, FormatSpread(SpreadOf(contender.milliseconds), 1),
+         Rate(contender), CpuRate(contender), Speedup(contenders[0], contender),
+         Speedup(contenders[1], contender)});
   }
 }
 
@@ -328,16 +346,19 @@ void BenchmarkInstructionSets(DType dtype, DeviceStream stream,
     contenders.push_back({Name(set),
                           ActiveFlops(args),
                           [=] { AttendOnCpu(args, set, stream); },
+                          {},
                           {}});
   }
   Measure(&contenders);
-  report->StartTable(absl::StrCat("Dense prefill of 2048 tokens, ",
-                                  DTypeName(dtype), ", by instruction set"),
-                     {"", "ms", "active GFLOP/s", "times baseline"});
+  report->StartTable(
+      absl::StrCat("Dense prefill of 2048 tokens, ", DTypeName(dtype),
+                   ", by instruction set"),
+      {"", "ms", "active GFLOP/s", "GFLOP/CPU s", "times baseline"});
   for (const Contender& contender : contenders) {
     report->AddRow({contender.name,
                     FormatSpread(SpreadOf(contender.milliseconds), 1),
-                    Rate(contender), Speedup(contenders[0], contender)});
+                    Rate(contender), CpuRate(contender),
+                    Speedup(contenders[0], contender)});
   }
 }
 
@@ -358,12 +379,13 @@ void BenchmarkDecode(int32_t len, DeviceStream stream,
     };
   };
   std::vector<Contender> contenders = {
-      {"torch SDPA", 0.0, repeat([&] { RunTorch(torch); }), {}},
+      {"torch SDPA", 0.0, repeat([&] { RunTorch(torch); }), {}, {}},
       {"this kernel",
        0.0,
        repeat([&] {
          ABSL_RAW_CHECK(Attend(Backend::kCpu, args, stream).ok(), "");
        }),
+       {},
        {}}};
   Measure(&contenders);
   const double bytes = 2.0 * len * kKvHeads * kHeadDim * SizeOf(dtype);
@@ -398,7 +420,8 @@ int Main() {
   report.AddFact("Shape", "9 query heads over 3 KV heads, head_dim 64, causal");
   report.AddFact("Figures",
                  "median (lowest-highest); contenders run in turn, and a ratio "
-                 "is taken within its turn");
+                 "is taken within its turn; a rate by CPU second counts only "
+                 "the time that this process had a processor");
   for (const DType dtype : {DType::kBFloat16, DType::kFloat32}) {
     for (const int32_t len : {2048, 8192}) {
       BenchmarkPrefill(dtype, len, stream, &report);

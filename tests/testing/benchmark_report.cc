@@ -48,6 +48,12 @@ std::string FormatSpread(const Spread& spread, int decimals) {
                          spread.lowest, decimals, spread.highest);
 }
 
+std::string LoadAverage() {
+  std::string load = "unknown";
+  std::ifstream("/proc/loadavg") >> load;
+  return load;
+}
+
 std::string DescribeMachine() {
   const int64_t bytes =
       int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE);
@@ -64,6 +70,7 @@ BenchmarkReport::BenchmarkReport(absl::string_view title,
   AddFact("Date",
           absl::FormatTime("%Y-%m-%d", absl::Now(), absl::UTCTimeZone()));
   AddFact("Machine", DescribeMachine());
+  AddFact("Load average at the start", LoadAverage());
 }
 
 void BenchmarkReport::AddFact(absl::string_view name, absl::string_view value) {

@@ -24,6 +24,10 @@ Spread SpreadOf(absl::Span<const double> measurements);
 // "12.3 (11.9-14.0)": median, lowest and highest with this many decimals.
 std::string FormatSpread(const Spread& spread, int decimals);
 
+// How many processors' worth of work others and this process kept ready to run
+// over the last minute, as Linux tells: what else the figures carry.
+std::string LoadAverage();
+
 // The machine: model name, processors and memory, as Linux tells.
 std::string DescribeMachine();
 
@@ -33,8 +37,8 @@ class BenchmarkReport {
   // `commit`: of the code that runs, as its caller tells.
   BenchmarkReport(absl::string_view title, absl::string_view commit);
 
-  // One more line "name: value" above the tables. Commit, date and machine
-  // are there already.
+  // One more line "name: value" above the tables. Commit, date, machine
+  // and its load at the start are there already.
   void AddFact(absl::string_view name, absl::string_view value);
 
   // Starts a table under a heading; rows go to the last one started.
