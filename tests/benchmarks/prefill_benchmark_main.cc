@@ -149,12 +149,6 @@ absl::Status CheckRun(const Case& c, const Run& run) {
                       c.num_tokens, c.target, run.realized));
 }
 
-// Of the last minute, when the runs have ended: what else the machine did.
-std::string LoadAverage() {
-  double load = 0.0;
-  return getloadavg(&load, 1) == 1 ? absl::StrFormat("%.1f", load) : "unknown";
-}
-
 void SortByTime(std::vector<Run>* runs) {
   std::sort(runs->begin(), runs->end(),
             [](const Run& a, const Run& b) { return a.prefill < b.prefill; });
@@ -239,7 +233,6 @@ absl::Status Report(const std::vector<Case>& cases,
                               " of each case, taking turns, after one that was "
                               "checked; ",
                               absl::GetFlag(FLAGS_threads), " threads"));
-  report.AddFact("Load average", LoadAverage());
   for (std::vector<Run>& case_runs : runs) SortByTime(&case_runs);
   report.StartTable("Time from the first chunk to the end of the prompt",
                     {"tokens", "target sparsity", "realized", "seconds",

@@ -70,7 +70,7 @@ BenchmarkReport::BenchmarkReport(absl::string_view title,
   AddFact("Date",
           absl::FormatTime("%Y-%m-%d", absl::Now(), absl::UTCTimeZone()));
   AddFact("Machine", DescribeMachine());
-  AddFact("Load average at the start", LoadAverage());
+  AddFact("Load average", LoadAverage());
 }
 
 void BenchmarkReport::AddFact(absl::string_view name, absl::string_view value) {

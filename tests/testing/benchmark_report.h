@@ -38,7 +38,7 @@ class BenchmarkReport {
   BenchmarkReport(absl::string_view title, absl::string_view commit);
 
   // One more line "name: value" above the tables. Commit, date, machine
-  // and its load at the start are there already.
+  // and its load when this is made are there already.
   void AddFact(absl::string_view name, absl::string_view value);
 
   // Starts a table under a heading; rows go to the last one started.
