@@ -10,7 +10,7 @@
 #include <cmath>
 #include <condition_variable>
 #include <cstdio>
-#include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -92,8 +92,17 @@ struct Case {
   double target = 0.0;
 };
 
+// Processor time that this process has used. Where others use the processors
+// too, it says more than the time that passed.
+double CpuSeconds() {
+  timespec time = {};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return time.tv_sec + time.tv_nsec * 1e-9;
+}
+
 struct Run {
   absl::Duration prefill;
+  double cpu_seconds = 0.0;  // of all threads
   double realized = 0.0;
   bool closest_feasible = false;  // forced blocks alone exceed the target
   Phases phases;
@@ -135,10 +144,16 @@ absl::StatusOr<Run> RunCase(const Case& c, const std::vector<TokenId>& text,
     request.policy->budget.target_sparsity = c.target;
     request.policy->gate = GateChoice{GateChoice::Kind::kMeanPool, ""};
   }
+  const double cpu_begin = CpuSeconds();
   SEER_ASSIGN_OR_RETURN(auto stream, engine.Submit(std::move(request)));
   SEER_ASSIGN_OR_RETURN(const SummaryEvent summary, WaitForSummary(*stream));
-  return Run{summary.prefill_time, summary.sparsity.RealizedSparsity(),
-             summary.sparsity.closest_feasible, observer.Take(c.num_tokens)};
+  Run run;
+  run.prefill = summary.prefill_time;
+  run.cpu_seconds = CpuSeconds() - cpu_begin;
+  run.realized = summary.sparsity.RealizedSparsity();
+  run.closest_feasible = summary.sparsity.closest_feasible;
+  run.phases = observer.Take(c.num_tokens);
+  return run;
 }
 
 absl::Status CheckRun(const Case& c, const Run& run) {
@@ -156,6 +171,12 @@ void SortByTime(std::vector<Run>* runs) {
 
 std::string TargetText(const Case& c) {
   return c.target > 0 ? absl::StrCat(c.target) : "dense";
+}
+
+Spread CpuSecondsOf(const std::vector<Run>& runs) {
+  std::vector<double> seconds;
+  for (const Run& run : runs) seconds.push_back(run.cpu_seconds);
+  return SpreadOf(seconds);
 }
 
 Spread SecondsOf(const std::vector<Run>& runs) {
@@ -187,6 +208,7 @@ void AddTimes(const Case& c, const std::vector<Run>& runs, double dense_seconds,
                        run.closest_feasible ? " (closest feasible)" : ""),
        FormatSpread(seconds, 2),
        absl::StrFormat("%.0f", c.num_tokens / seconds.median),
+       FormatSpread(CpuSecondsOf(runs), 2),
        absl::StrFormat("%.2f", dense_seconds / seconds.median)});
 }
 
@@ -236,7 +258,7 @@ absl::Status Report(const std::vector<Case>& cases,
   for (std::vector<Run>& case_runs : runs) SortByTime(&case_runs);
   report.StartTable("Time from the first chunk to the end of the prompt",
                     {"tokens", "target sparsity", "realized", "seconds",
-                     "tokens/s", "times as fast as dense"});
+                     "tokens/s", "CPU seconds", "times as fast as dense"});
   for (size_t i = 0; i < cases.size(); ++i) {
     AddTimes(cases[i], runs[i], DenseSeconds(cases, runs, i), &report);
   }
