@@ -1,6 +1,7 @@
 // SmolLM2-135M-Instruct against numbers computed outside this project.
 #include <cmath>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -43,30 +44,44 @@ class SmolLm2GoldenTest : public testing::Test {
     if (files_.empty()) {
       GTEST_SKIP() << "no smollm2_*.json in " << GoldenDir();
     }
-    auto tokenizer = Tokenizer::Load(absl::GetFlag(FLAGS_model_dir));
-    ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
-    tokenizer_ = *std::move(tokenizer);
+  }
+  static void TearDownTestSuite() {
+    engines_.clear();
+    tokenizer_.reset();
   }
 
-  std::unique_ptr<LlamaEngine> NewEngine(const std::string& dtype) {
-    LlamaEngineOptions options;
-    options.model_dir = absl::GetFlag(FLAGS_model_dir);
-    options.model_id = "smollm2";
-    options.dtype = dtype;
-    options.num_threads = 2;
-    auto engine = LlamaEngine::Create(options, tokenizer_.get(), nullptr);
-    EXPECT_TRUE(engine.ok()) << engine.status();
-    return *std::move(engine);
+  // One engine a dtype, for all tests: each takes a while to load.
+  static LlamaEngine& EngineOf(const std::string& dtype) {
+    if (tokenizer_ == nullptr) {
+      auto tokenizer = Tokenizer::Load(absl::GetFlag(FLAGS_model_dir));
+      EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
+      tokenizer_ = *std::move(tokenizer);
+    }
+    std::unique_ptr<LlamaEngine>& engine = engines_[dtype];
+    if (engine == nullptr) {
+      LlamaEngineOptions options;
+      options.model_dir = absl::GetFlag(FLAGS_model_dir);
+      options.model_id = "smollm2";
+      options.dtype = dtype;
+      options.num_threads = 2;
+      auto created = LlamaEngine::Create(options, tokenizer_.get(), nullptr);
+      EXPECT_TRUE(created.ok()) << created.status();
+      engine = *std::move(created);
+    }
+    return *engine;
   }
 
   std::vector<Json> files_;
-  std::unique_ptr<const Tokenizer> tokenizer_;
+
+ private:
+  inline static std::unique_ptr<const Tokenizer> tokenizer_;
+  inline static std::map<std::string, std::unique_ptr<LlamaEngine>> engines_;
 };
 
 TEST_F(SmolLm2GoldenTest, Fingerprint) {
-  const auto engine = NewEngine("float32");
+  LlamaEngine& engine = EngineOf("float32");
   for (const Json& file : files_) {
-    EXPECT_EQ(engine->model().fingerprint,
+    EXPECT_EQ(engine.model().fingerprint,
               file["fingerprint"].get<std::string>());
   }
 }
@@ -100,7 +115,7 @@ TEST_F(SmolLm2GoldenTest, TopLogitsInFloat32) {
 }
 
 TEST_F(SmolLm2GoldenTest, GreedyIdsInFloat32) {
-  const auto engine = NewEngine("float32");
+  LlamaEngine& engine = EngineOf("float32");
   for (const Json& file : files_) {
     for (const Json& item : file["greedy"]) {
       const std::vector<TokenId> expected = Ids(item["continuation_ids"]);
@@ -108,7 +123,7 @@ TEST_F(SmolLm2GoldenTest, GreedyIdsInFloat32) {
       request.prompt = Ids(item["token_ids"]);
       request.max_tokens = static_cast<int32_t>(expected.size());
       request.sampling.temperature = 0;
-      const GatheredReply reply = Complete(*engine, request);
+      const GatheredReply reply = Complete(engine, request);
       ASSERT_TRUE(reply.status.ok()) << reply.status;
       EXPECT_EQ(reply.choices[0].token_ids, expected) << item["text"];
     }
@@ -137,10 +152,10 @@ double Mean(const std::vector<double>& values) {
 }
 
 TEST_F(SmolLm2GoldenTest, LikelihoodsInFloat32) {
-  const auto engine = NewEngine("float32");
+  LlamaEngine& engine = EngineOf("float32");
   for (const Json& file : files_) {
     for (const Json& item : file["nll"]) {
-      const std::vector<double> nll = Score(*engine, Ids(item["token_ids"]));
+      const std::vector<double> nll = Score(engine, Ids(item["token_ids"]));
       const double mean = item["mean_nll"].get<double>();
       EXPECT_NEAR(Mean(nll), mean, 1e-4 * mean) << item["name"];
       for (const auto& [position, value] : item["nll_at"].items()) {
@@ -153,11 +168,11 @@ TEST_F(SmolLm2GoldenTest, LikelihoodsInFloat32) {
 }
 
 TEST_F(SmolLm2GoldenTest, LikelihoodsInBFloat16) {
-  const auto engine = NewEngine("bfloat16");
+  LlamaEngine& engine = EngineOf("bfloat16");
   for (const Json& file : files_) {
     for (const Json& item : file["nll"]) {
       const double mean = item["mean_nll"].get<double>();
-      const double ours = Mean(Score(*engine, Ids(item["token_ids"])));
+      const double ours = Mean(Score(engine, Ids(item["token_ids"])));
       EXPECT_NEAR(ours, mean, 5e-3 * mean) << item["name"];
       RecordProperty(item["name"].get<std::string>(), std::to_string(ours));
     }
@@ -165,7 +180,7 @@ TEST_F(SmolLm2GoldenTest, LikelihoodsInBFloat16) {
 }
 
 TEST_F(SmolLm2GoldenTest, SparsityIsRealizedWhereItIsFeasible) {
-  const auto engine = NewEngine("bfloat16");
+  LlamaEngine& engine = EngineOf("bfloat16");
   const std::vector<TokenId> text = Ids(files_[0]["nll"][0]["token_ids"]);
   std::vector<TokenId> prompt;
   for (const int64_t length : {2048, 4096, 8191}) {
@@ -180,7 +195,7 @@ TEST_F(SmolLm2GoldenTest, SparsityIsRealizedWhereItIsFeasible) {
       request.policy->budget.kind = BudgetKind::kTargetSparsity;
       request.policy->budget.target_sparsity = target;
       request.policy->gate = GateChoice{GateChoice::Kind::kMeanPool, ""};
-      const GatheredReply reply = Complete(*engine, request);
+      const GatheredReply reply = Complete(engine, request);
       ASSERT_TRUE(reply.summary.has_value()) << reply.status;
       const SparsityReport& report = reply.summary->sparsity;
       // Of 32 tiles, the forced and dense ones alone read 23 %.
