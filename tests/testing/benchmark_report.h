@@ -47,7 +47,7 @@ class BenchmarkReport {
   // A paragraph after the last table.
   void AddText(absl::string_view text);
 
-  std::string Markdown() const { return header_ + facts_ + body_ + "\n"; }
+  std::string Markdown() const { return header_ + facts_ + body_; }
   // Whether it could be written.
   bool WriteTo(const std::string& path) const;
 
