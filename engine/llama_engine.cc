@@ -1,7 +1,6 @@
 #include "engine/llama_engine.h"
 
 #include <algorithm>
-#include <atomic>
 #include <limits>
 #include <map>
 #include <random>
@@ -250,19 +249,14 @@ absl::StatusOr<std::unique_ptr<TokenStream>> LlamaEngine::Submit(
   init.stop_strings = *std::move(stop_strings);
   SEER_ASSIGN_OR_RETURN(init.place, rooms_->admission.Enter(prompt_len));
 
-  auto last_wake = std::make_shared<std::atomic<int64_t>>(0);
   EventStreamEnds ends = MakeEventStream(
-      rooms_->options.event_stream, [last_wake, inbox = rooms_->inbox] {
-        *last_wake = absl::ToUnixNanos(absl::Now());
-        inbox->Wake();
-      });
+      rooms_->options.event_stream, [inbox = rooms_->inbox] { inbox->Wake(); });
   ends.outbox.Push(AcceptedEvent{init.place.queue_position()});
   init.request = std::move(request);
   init.end_ids = rooms_->end_ids;
   init.tokenizer = rooms_->tokenizer;
   init.num_layers = rooms_->info.num_layers;
   init.submit_time = now;
-  init.last_wake = std::move(last_wake);
   SEER_RETURN_IF_ERROR(rooms_->inbox->Add(
       std::make_unique<RequestRun>(std::move(init), std::move(ends.outbox))));
   return std::move(ends.stream);

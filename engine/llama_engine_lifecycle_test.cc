@@ -25,10 +25,12 @@ TEST_F(LlamaEngineLifecycleTest, CancelInMidPrefillFreesPagesWithinAStep) {
   EXPECT_GT(engine_->Stats().pages_used, 0);
   stream->reset();
   const int steps = observer_.steps;
+  const int64_t computed = engine_->Stats().prompt_tokens_computed_total;
   ASSERT_TRUE(PagesAreFree());
   // The step that was running, at the most.
   EXPECT_LE(observer_.steps, steps + 1);
   EXPECT_EQ(observer_.cancels, 1);
+  EXPECT_LE(engine_->Stats().prompt_tokens_computed_total, computed + 128);
   EXPECT_LT(engine_->Stats().prompt_tokens_computed_total, 8000);
 }
 

@@ -109,7 +109,8 @@ struct SummaryEvent {
   SparsityReport sparsity;
 };
 // Last event of a request that did not: CANCELLED, DEADLINE_EXCEEDED,
-// RESOURCE_EXHAUSTED (slow reader), UNAVAILABLE (drained), INTERNAL.
+// RESOURCE_EXHAUSTED (slow reader, OUT_OF_MEMORY), UNAVAILABLE (drained),
+// INTERNAL.
 struct FailureEvent {
   absl::Status status;
 };

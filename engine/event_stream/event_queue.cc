@@ -6,6 +6,8 @@
 #include <variant>
 #include <vector>
 
+#include "absl/time/clock.h"
+
 namespace seer {
 namespace {
 
@@ -113,7 +115,7 @@ bool EventQueue::Coalesce(Event& event, int64_t bytes) {
   return false;
 }
 
-bool EventQueue::closed() const {
+std::optional<absl::Time> EventQueue::closed_since() const {
   MutexLock lock(&mutex_);
   return closed_;
 }
@@ -186,7 +188,7 @@ void EventQueue::Close() {
   bool call_wake = false;
   {
     MutexLock lock(&mutex_);
-    closed_ = true;
+    closed_ = absl::Now();
     while (ready_running_) ready_returned_.Wait(&mutex_);
     dropped.swap(entries_);
     bytes_ = 0;

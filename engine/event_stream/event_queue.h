@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
 #include "base/mutex.h"
 #include "engine/request.h"
 
@@ -26,7 +28,8 @@ class EventQueue {
 
   // The engine's side. `drop_earlier` drops what is undelivered first.
   void Push(Event event, bool drop_earlier);
-  bool closed() const;
+  // When the reader went; unset: it is there.
+  std::optional<absl::Time> closed_since() const;
   bool full() const;
   // Changes whenever an event is delivered or comes to an empty queue; 0 while
   // there is nothing to read.
@@ -59,8 +62,8 @@ class EventQueue {
   int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t activity_ ABSL_GUARDED_BY(mutex_) = 0;
   bool full_ ABSL_GUARDED_BY(mutex_) = false;
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;   // the last event was pushed
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // the reader is gone
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // the last event was pushed
+  std::optional<absl::Time> closed_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> ready_ ABSL_GUARDED_BY(mutex_);
   bool ready_running_ ABSL_GUARDED_BY(mutex_) = false;
   bool ready_again_ ABSL_GUARDED_BY(mutex_) = false;

@@ -35,7 +35,9 @@ void EventOutbox::DropAndFail(absl::Status status) {
   queue_->Push(FailureEvent{std::move(status)}, /*drop_earlier=*/true);
 }
 
-bool EventOutbox::cancelled() const { return queue_->closed(); }
+std::optional<absl::Time> EventOutbox::cancelled_since() const {
+  return queue_->closed_since();
+}
 
 bool EventOutbox::full() const { return queue_->full(); }
 

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -52,7 +53,9 @@ class EventOutbox {
   void DropAndFail(absl::Status status);
 
   // The reader destroyed its stream.
-  bool cancelled() const;
+  bool cancelled() const { return cancelled_since().has_value(); }
+  // When it did; unset: it has not.
+  std::optional<absl::Time> cancelled_since() const;
 
   // The capacity is reached: give the request no more rows. Turns false only
   // through the reader, `wake` being called then.

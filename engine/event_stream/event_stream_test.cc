@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "engine/engine.h"
 #include "engine/errors.h"
@@ -166,6 +168,31 @@ TEST(EventStream, DestroyingTheStreamCancels) {
   EXPECT_TRUE(captured.expired());
   ends.outbox.Push(Delta(0, 1));
   EXPECT_FALSE(ends.outbox.full());
+}
+
+TEST(EventStream, ACancelIsSeenWithItsTime) {
+  absl::Time at_wake;
+  std::optional<EventOutbox> outbox;
+  EventStreamEnds ends = MakeEventStream({}, [&] { at_wake = absl::Now(); });
+  outbox.emplace(std::move(ends.outbox));
+  EXPECT_FALSE(outbox->cancelled_since().has_value());
+  const absl::Time before = absl::Now();
+  std::atomic<bool> running{false};
+  absl::Time seen;
+  // The engine looks after the reader went and before it calls `wake`, which
+  // waits for this callback.
+  ends.stream->OnReady([&] {
+    running = true;
+    while (!outbox->cancelled()) std::this_thread::yield();
+    seen = *outbox->cancelled_since();
+  });
+  std::thread engine([&] { outbox->Push(AcceptedEvent{}); });
+  while (!running) std::this_thread::yield();
+  ends.stream.reset();
+  engine.join();
+  EXPECT_GE(seen, before);
+  EXPECT_LE(seen, at_wake);
+  EXPECT_EQ(outbox->cancelled_since(), seen);
 }
 
 TEST(EventStream, NoCancelAfterTheLastEvent) {

@@ -1,11 +1,15 @@
 #include "engine/llama_engine/engine_loop.h"
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "engine/errors.h"
+#include "engine/event_stream/event_stream.h"
 
 namespace seer {
 namespace {
@@ -13,6 +17,14 @@ namespace {
 StepKind KindOf(const StepPlan& plan) {
   if (plan.num_decode_rows == 0) return StepKind::kPrefill;
   return plan.num_prompt_tokens == 0 ? StepKind::kDecode : StepKind::kMixed;
+}
+
+absl::Status OutOfMemoryError() {
+  return WithRetryDelay(
+      WithReason(absl::ResourceExhaustedError(
+                     "the server has too little memory for this step"),
+                 {"OUT_OF_MEMORY", std::nullopt, std::nullopt}),
+      absl::Seconds(1));
 }
 
 }  // namespace
@@ -46,6 +58,7 @@ void EngineLoop::Run() {
       if (runs_.empty()) look_at = absl::InfiniteFuture();
     } else {
       look_at = absl::InfinitePast();
+      UpdateStats();  // a step that hangs must be seen to have work
       RunStep(plan, absl::Now() - begin);
     }
     UpdateStats();
@@ -61,58 +74,76 @@ void EngineLoop::Add(std::unique_ptr<RequestRun> run) {
   lengths.num_choices = request.num_choices;
   const RequestId id = next_id_++;
   const absl::Status status = parts_.scheduler->Add(id, lengths);
-  if (!status
-           .ok()) {  // Submit has checked this: a bug, but only this request's
-    run->Fail(absl::InternalError("the request could not be scheduled"));
-    parts_.inbox->RecordEnded(1, false);
+  if (status.ok()) {
+    runs_.emplace(id, std::move(run));
     return;
   }
-  runs_.emplace(id, std::move(run));
+  // Submit has checked this: a bug, but only this request's.
+  run->LeaveQueue();
+  endings_.push_back(
+      {std::move(run),
+       absl::InternalError("the request could not be scheduled")});
+  PushEndings(false);
 }
 
-bool EngineLoop::SweepOne(RequestId id, RequestRun& run, absl::Time now) {
-  absl::Time since;
-  if (run.outbox().cancelled()) {
-    since = run.last_wake();
-  } else if (now >= run.request().deadline) {
-    since = run.request().deadline;
-    run.Fail(absl::DeadlineExceededError("the request's deadline has passed"));
-  } else if (const absl::Duration stalled = run.outbox().StalledFor(now);
-             stalled >= parts_.slow_reader_timeout) {
-    parts_.scheduler->Remove(id);
-    run.outbox().DropAndFail(SlowReaderError(stalled));
-    return true;
-  } else {
-    parts_.scheduler->SetHeld(id, run.outbox().full());
-    return false;
+EngineLoop::Runs::iterator EngineLoop::Retire(Runs::iterator it,
+                                              absl::Status status,
+                                              bool drop_earlier) {
+  parts_.scheduler->Remove(it->first);
+  it->second->LeaveQueue();
+  endings_.push_back({std::move(it->second), std::move(status), drop_earlier});
+  return runs_.erase(it);
+}
+
+void EngineLoop::PushEndings(bool cut) {
+  if (endings_.empty()) return;
+  UpdateStats();
+  const int64_t ended = static_cast<int64_t>(endings_.size());
+  for (Ending& ending : endings_) {
+    if (ending.status.ok()) {
+      ending.run->PushSummary();
+    } else if (ending.drop_earlier) {
+      ending.run->outbox().DropAndFail(std::move(ending.status));
+    } else {
+      ending.run->Fail(std::move(ending.status));
+    }
   }
-  parts_.scheduler->Remove(id);
-  if (parts_.observer != nullptr) {
-    parts_.observer->OnCancelled(
-        std::max(absl::Now() - since, absl::ZeroDuration()));
+  endings_.clear();
+  parts_.inbox->RecordEnded(ended, cut);
+}
+
+EngineLoop::Runs::iterator EngineLoop::SweepOne(Runs::iterator it,
+                                                absl::Time now) {
+  RequestRun& run = *it->second;
+  const std::optional<absl::Time> cancelled = run.outbox().cancelled_since();
+  const absl::Time deadline = run.request().deadline;
+  if (cancelled.has_value() || now >= deadline) {
+    const auto next = Retire(
+        it, cancelled.has_value() ? absl::CancelledError("the reader is gone")
+                                  : absl::DeadlineExceededError(
+                                        "the request's deadline has passed"));
+    if (parts_.observer != nullptr) {
+      parts_.observer->OnCancelled(std::max(
+          absl::Now() - cancelled.value_or(deadline), absl::ZeroDuration()));
+    }
+    return next;
   }
-  return true;
+  const absl::Duration stalled = run.outbox().StalledFor(now);
+  if (stalled >= parts_.slow_reader_timeout) {
+    return Retire(it, SlowReaderError(stalled), /*drop_earlier=*/true);
+  }
+  parts_.scheduler->SetHeld(it->first, run.outbox().full());
+  return std::next(it);
 }
 
 void EngineLoop::Sweep(absl::Time now) {
-  int64_t ended = 0;
-  for (auto it = runs_.begin(); it != runs_.end();) {
-    const bool over = SweepOne(it->first, *it->second, now);
-    ended += over;
-    it = over ? runs_.erase(it) : std::next(it);
-  }
-  if (ended > 0) parts_.inbox->RecordEnded(ended, false);
+  for (auto it = runs_.begin(); it != runs_.end();) it = SweepOne(it, now);
+  PushEndings(false);
 }
 
 void EngineLoop::FailAll(const absl::Status& status, bool cut) {
-  if (runs_.empty()) return;
-  const int64_t ended = static_cast<int64_t>(runs_.size());
-  for (auto& [id, run] : runs_) {
-    parts_.scheduler->Remove(id);
-    run->Fail(status);
-  }
-  runs_.clear();
-  parts_.inbox->RecordEnded(ended, cut);
+  for (auto it = runs_.begin(); it != runs_.end();) it = Retire(it, status);
+  PushEndings(cut);
 }
 
 absl::Time EngineLoop::NextLook(absl::Time now) const {
@@ -129,11 +160,7 @@ void EngineLoop::RunStep(const StepPlan& plan, absl::Duration scheduler_time) {
   StepOutcomes outcomes(plan.slices.size());
   const absl::StatusOr<ForwardReport> forward = Compute(plan, outcomes);
   if (!forward.ok()) {
-    Log(LogLevel::kError, "a step failed; the engine stops serving",
-        {{"status", forward.status().ToString()}});
-    parts_.inbox->SetUnhealthy();
-    parts_.scheduler->Commit();
-    FailAll(absl::InternalError("the engine has failed"), false);
+    FailStep(plan, forward.status());
     return;
   }
   parts_.scheduler->Commit();
@@ -150,6 +177,26 @@ void EngineLoop::RunStep(const StepPlan& plan, absl::Duration scheduler_time) {
   Deliver(plan, std::move(outcomes));
   report.duration = absl::Now() - begin + scheduler_time;
   if (parts_.observer != nullptr) parts_.observer->OnStep(report);
+}
+
+void EngineLoop::FailStep(const StepPlan& plan, const absl::Status& status) {
+  parts_.scheduler->Commit();
+  if (!absl::IsResourceExhausted(status)) {
+    Log(LogLevel::kError, "a step failed; the engine stops serving",
+        {{"status", status.ToString()}});
+    parts_.inbox->SetUnhealthy();
+    FailAll(absl::InternalError("the engine has failed"), false);
+    return;
+  }
+  Log(LogLevel::kError, "a step found no memory; its requests end",
+      {{"status", status.ToString()},
+       {"prompt_tokens", plan.num_prompt_tokens},
+       {"decode_rows", plan.num_decode_rows}});
+  for (const PlannedSlice& slice : plan.slices) {
+    const auto found = runs_.find(slice.request);
+    if (found != runs_.end()) Retire(found, OutOfMemoryError());
+  }
+  PushEndings(false);
 }
 
 absl::StatusOr<ForwardReport> EngineLoop::Compute(const StepPlan& plan,
@@ -233,7 +280,6 @@ void EngineLoop::CountStep(const StepPlan& plan, const StepOutcomes& outcomes,
 
 void EngineLoop::Deliver(const StepPlan& plan, StepOutcomes outcomes) {
   const absl::Time now = absl::Now();
-  int64_t num_ended = 0;
   for (size_t i = 0; i < plan.slices.size(); ++i) {
     const PlannedSlice& slice = plan.slices[i];
     const auto found = runs_.find(slice.request);
@@ -241,19 +287,16 @@ void EngineLoop::Deliver(const StepPlan& plan, StepOutcomes outcomes) {
     RequestRun& run = *found->second;
     const absl::StatusOr<std::vector<int32_t>> ended =
         run.Apply(slice, std::move(outcomes[i]), blocks_[i], now);
-    if (ended.ok()) {
-      for (const int32_t choice : *ended) {
-        parts_.scheduler->FinishChoice(slice.request, choice);
-      }
-    } else {
-      run.Fail(ended.status());
+    if (!ended.ok()) {
+      Retire(found, ended.status());
+      continue;
     }
-    if (ended.ok() && !run.done()) continue;
-    parts_.scheduler->Remove(slice.request);
-    runs_.erase(found);
-    ++num_ended;
+    for (const int32_t choice : *ended) {
+      parts_.scheduler->FinishChoice(slice.request, choice);
+    }
+    if (run.done()) Retire(found, absl::OkStatus());
   }
-  if (num_ended > 0) parts_.inbox->RecordEnded(num_ended, false);
+  PushEndings(false);
 }
 
 void EngineLoop::UpdateStats() {

@@ -57,11 +57,25 @@ class EngineLoop {
   // Outcomes of a step's rows, by slice.
   using StepOutcomes = std::vector<std::vector<RowOutcome>>;
 
+  using Runs = std::map<RequestId, std::unique_ptr<RequestRun>>;
+
+  // A request whose last event is still to be pushed.
+  struct Ending {
+    std::unique_ptr<RequestRun> run;
+    absl::Status status;        // OK: the summary is the last event
+    bool drop_earlier = false;  // what is undelivered is of no use
+  };
+
   void Add(std::unique_ptr<RequestRun> run);
+  // Frees all that the request holds; PushEndings then tells the reader, who
+  // thus finds the pages free and the totals right. Returns the next one.
+  Runs::iterator Retire(Runs::iterator it, absl::Status status,
+                        bool drop_earlier = false);
+  void PushEndings(bool cut);
   // Ends requests that nobody waits for any more.
   void Sweep(absl::Time now);
-  // Whether the request has to end now; ends it if so.
-  bool SweepOne(RequestId id, RequestRun& run, absl::Time now);
+  // Ends the request if it has to end now. Returns the next one.
+  Runs::iterator SweepOne(Runs::iterator it, absl::Time now);
   void FailAll(const absl::Status& status, bool cut);
   // When to look around again although nobody calls.
   absl::Time NextLook(absl::Time now) const;
@@ -71,6 +85,8 @@ class EngineLoop {
                                         StepOutcomes& outcomes);
   absl::Status EvaluateRows(const StepPlan& plan, const LogitsBlock& block,
                             StepOutcomes& outcomes);
+  // A step that found no memory ends its own requests, any other error all.
+  void FailStep(const StepPlan& plan, const absl::Status& status);
   // Before Deliver: who reads a last event finds its request counted.
   void CountStep(const StepPlan& plan, const StepOutcomes& outcomes,
                  absl::Duration gate_time);
@@ -78,7 +94,8 @@ class EngineLoop {
   void UpdateStats();
 
   const Parts parts_;
-  std::map<RequestId, std::unique_ptr<RequestRun>> runs_;
+  Runs runs_;
+  std::vector<Ending> endings_;
   RequestId next_id_ = 1;
   std::vector<Sampler> samplers_;                 // one a thread
   std::vector<std::vector<LayerBlocks>> blocks_;  // of the step, by slice

@@ -2,14 +2,21 @@
 
 #include <sys/stat.h>
 
-#include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
+#include <new>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+#include "base/executor.h"
+#include "engine/engine.h"
+#include "engine/errors.h"
+#include "engine/event_stream/event_stream.h"
 #include "engine/model/aten_executor.h"
 #include "engine/tokenizer/stop_strings.h"
 #include "engine/weights/model_config.h"
@@ -21,6 +28,19 @@
 
 namespace seer {
 namespace {
+
+// Calls `hook` on the engine thread in the middle of a step, where rows of
+// logits are read.
+class HookedExecutor final : public Executor {
+ public:
+  int num_threads() const override { return 1; }
+  void ParallelFor(int64_t n, absl::FunctionRef<void(int64_t)> fn) override {
+    if (hook) hook();
+    for (int64_t i = 0; i < n; ++i) fn(i);
+  }
+
+  std::function<void()> hook;
+};
 
 // A loop over a tiny model, fed by hand: what Submit would refuse gets in.
 class EngineLoopTest : public testing::Test {
@@ -47,7 +67,7 @@ class EngineLoopTest : public testing::Test {
     parts.scheduler = &scheduler_;
     parts.admission = &admission_;
     parts.inbox = &inbox_;
-    parts.executor = &executor_;
+    parts.executor = &hooked_;
     parts.slow_reader_timeout = absl::Seconds(30);
     loop_ = std::make_unique<EngineLoop>(parts);
   }
@@ -62,7 +82,6 @@ class EngineLoopTest : public testing::Test {
     init.num_layers = model_->config().num_layers;
     init.submit_time = absl::Now();
     init.place = *admission_.Enter(init.request.prompt.size());
-    init.last_wake = std::make_shared<const std::atomic<int64_t>>(0);
     EventStreamEnds ends = MakeEventStream({}, [] {});
     EXPECT_TRUE(inbox_
                     .Add(std::make_unique<RequestRun>(std::move(init),
@@ -72,6 +91,7 @@ class EngineLoopTest : public testing::Test {
   }
 
   AtenExecutor executor_{1};
+  HookedExecutor hooked_;
   std::unique_ptr<const Tokenizer> tokenizer_ = LoadTinyTokenizer();
   std::unique_ptr<LlamaModel> model_;
   KvCache cache_;
@@ -106,6 +126,83 @@ TEST_F(EngineLoopTest, AFailedStepEndsAllAndTakesNoMore) {
   inbox_.Stop();
   thread.join();
   EXPECT_EQ(loop_->Stats().pages_used, 0);
+}
+
+TEST_F(EngineLoopTest, AStepIsSeenWhileItRuns) {
+  std::optional<EngineStats> in_first_step;
+  hooked_.hook = [&] {
+    if (!in_first_step.has_value()) in_first_step = loop_->Stats();
+  };
+  const auto stream = Submit({1, 2, 3});
+  std::thread thread([&] { loop_->Run(); });
+  EXPECT_TRUE(Gather(*stream).summary.has_value());
+  inbox_.Stop();
+  thread.join();
+  ASSERT_TRUE(in_first_step.has_value());
+  EXPECT_EQ(in_first_step->requests_running, 1);
+  EXPECT_EQ(in_first_step->pages_used, 1);
+}
+
+// What the reader of a last event finds, on the thread that pushes it.
+struct AtTheEnd {
+  EngineStats stats;
+  int64_t backlog_tokens = -1;
+};
+
+class LastEventTest : public EngineLoopTest {
+ protected:
+  std::optional<AtTheEnd> RunOne(std::vector<TokenId> prompt) {
+    std::optional<AtTheEnd> found;
+    const auto stream = Submit(std::move(prompt));
+    stream->OnReady([&] {
+      for (Event event; stream->TryNext(&event);) {
+        if (!IsLast(event)) continue;
+        found = AtTheEnd{loop_->Stats(), admission_.load().backlog_tokens};
+        inbox_.Stop();
+      }
+    });
+    loop_->Run();
+    return found;
+  }
+};
+
+TEST_F(LastEventTest, FindsPagesFreeAfterASummary) {
+  const auto found = RunOne({1, 2, 3});
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->stats.output_tokens_total, 3);
+  EXPECT_EQ(found->stats.requests_running, 0);
+  EXPECT_EQ(found->stats.pages_used, 0);
+  EXPECT_EQ(found->backlog_tokens, 0);
+}
+
+TEST_F(LastEventTest, FindsPagesFreeAfterAFailure) {
+  const auto found = RunOne({1, kTinyLlamaVocabSize + 7});
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->stats.requests_running, 0);
+  EXPECT_EQ(found->stats.pages_used, 0);
+  EXPECT_EQ(found->backlog_tokens, 0);
+}
+
+TEST_F(EngineLoopTest, AStepWithoutMemoryEndsItsRequestsOnly) {
+  bool failed = false;
+  hooked_.hook = [&] {
+    if (failed) return;
+    failed = true;
+    throw std::bad_alloc();
+  };
+  const auto unlucky = Submit({1, 2, 3});
+  std::thread thread([&] { loop_->Run(); });
+  const absl::Status status = Gather(*unlucky).status;
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  ASSERT_TRUE(ReasonOf(status).has_value());
+  EXPECT_EQ(ReasonOf(status)->reason, "OUT_OF_MEMORY");
+  EXPECT_TRUE(RetryDelayOf(status).has_value());
+  EXPECT_EQ(loop_->Stats().pages_used, 0);
+  EXPECT_TRUE(inbox_.healthy());
+  const auto next = Submit({1, 2, 3});
+  EXPECT_TRUE(Gather(*next).summary.has_value());
+  inbox_.Stop();
+  thread.join();
 }
 
 }  // namespace

@@ -24,7 +24,6 @@ std::unique_ptr<RequestRun> NewRun() {
   init.request.prompt = {5};
   init.stop_strings = *StopStrings::Make({});
   init.tokenizer = TinyTokenizer();
-  init.last_wake = std::make_shared<const std::atomic<int64_t>>(0);
   EventStreamEnds ends = MakeEventStream({}, [] {});
   return std::make_unique<RequestRun>(std::move(init), std::move(ends.outbox));
 }

@@ -166,22 +166,24 @@ absl::StatusOr<std::vector<int32_t>> RequestRun::Apply(
     }
   }
   num_finished_ += static_cast<int32_t>(ended.size());
-  if (num_finished_ == init_.request.num_choices) PushSummary(now);
+  if (num_finished_ == init_.request.num_choices) {
+    done_ = true;
+    end_time_ = now;
+  }
   return ended;
 }
 
-void RequestRun::PushSummary(absl::Time now) {
+void RequestRun::PushSummary() {
   SummaryEvent summary;
   summary.prompt_tokens = static_cast<int64_t>(init_.request.prompt.size());
   summary.output_tokens = num_output_tokens_;
   summary.queue_time = *start_time_ - init_.submit_time;
   summary.prefill_time = *first_token_time_ - *start_time_;
-  summary.decode_time = now - *first_token_time_;
+  summary.decode_time = end_time_ - *first_token_time_;
   summary.time_to_first_token = *first_token_time_ - init_.submit_time;
   summary.seed = *init_.request.sampling.seed;
   summary.sparsity = report_;
   outbox().Push(std::move(summary));
-  done_ = true;
 }
 
 void RequestRun::Fail(absl::Status status) {

@@ -2,7 +2,6 @@
 #ifndef SEER_ENGINE_LLAMA_ENGINE_REQUEST_RUN_H_
 #define SEER_ENGINE_LLAMA_ENGINE_REQUEST_RUN_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -49,9 +48,6 @@ class RequestRun {
     int32_t num_layers = 0;
     absl::Time submit_time;
     Admission::Place place;
-    // When the reader last woke the engine, in Unix nanoseconds: at the end,
-    // when it cancelled.
-    std::shared_ptr<const std::atomic<int64_t>> last_wake;
   };
   RequestRun(Init init, EventOutbox outbox);
 
@@ -61,9 +57,6 @@ class RequestRun {
   const GenerationRequest& request() const { return init_.request; }
   const ResolvedPolicy& policy() const { return init_.policy; }
   EventOutbox& outbox() { return outbox_; }
-  absl::Time last_wake() const {
-    return absl::FromUnixNanos(init_.last_wake->load());
-  }
 
   // The ids of the slice's rows; valid until the next Apply.
   absl::Span<const TokenId> TokensOf(const PlannedSlice& slice) const;
@@ -80,17 +73,22 @@ class RequestRun {
   void Start(absl::Time now);
 
   // The slice was computed at `now`: `outcomes` are its rows' in order, and
-  // `blocks` [num_layers] what its tiles read. Pushes the events. Returns the
-  // choices that ended. Error: the request must be failed.
+  // `blocks` [num_layers] what its tiles read. Pushes the events but the last
+  // one. Returns the choices that ended. Error: the request must be failed.
   absl::StatusOr<std::vector<int32_t>> Apply(
       const PlannedSlice& slice, std::vector<RowOutcome> outcomes,
       absl::Span<const LayerBlocks> blocks, absl::Time now);
 
-  // Every choice has ended and the summary is pushed.
+  // Every choice has ended: the summary is due.
   bool done() const { return done_; }
   int64_t num_output_tokens() const { return num_output_tokens_; }
 
-  // Ends the request with a failure. What is undelivered stays to be read.
+  // The request has ended or is about to: it no longer waits for anything.
+  void LeaveQueue() { init_.place = Admission::Place(); }
+
+  // The last event, one of them. PushSummary only when done(). What is
+  // undelivered stays to be read.
+  void PushSummary();
   void Fail(absl::Status status);
 
  private:
@@ -100,7 +98,6 @@ class RequestRun {
   void AddTexts(LogprobEntry& entry) const;
   void ApplyPrompt(const PlannedSlice& slice, std::vector<RowOutcome>& outcomes,
                    absl::Span<const LayerBlocks> blocks);
-  void PushSummary(absl::Time now);
 
   Init init_;
   EventOutbox outbox_;
@@ -113,6 +110,7 @@ class RequestRun {
   bool done_ = false;
   std::optional<absl::Time> start_time_;        // of the first slice
   std::optional<absl::Time> first_token_time_;  // or the prompt's end
+  absl::Time end_time_;                         // once done
 };
 
 }  // namespace seer

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/time/clock.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
@@ -50,6 +51,10 @@ auto CatchingExceptions(const char* doing, Fn fn) -> decltype(fn()) {
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("out of memory");
   } catch (const std::exception& e) {
+    // How ATen's allocator words it: it has no type of its own for this.
+    if (absl::StrContains(e.what(), "DefaultCPUAllocator: ")) {
+      return absl::ResourceExhaustedError("out of memory");
+    }
     Log(LogLevel::kError, "operator failed",
         {{"while", doing}, {"what", e.what()}});
     return absl::InternalError("an operator of the model failed");
