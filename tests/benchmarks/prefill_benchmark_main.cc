@@ -255,6 +255,9 @@ absl::Status Report(const std::vector<Case>& cases,
                               " of each case, taking turns, after one that was "
                               "checked; ",
                               absl::GetFlag(FLAGS_threads), " threads"));
+  report.AddFact("CPU seconds",
+                 "only the time that this process had a processor, over all "
+                 "threads: what to go by where others used the processors too");
   for (std::vector<Run>& case_runs : runs) SortByTime(&case_runs);
   report.StartTable("Time from the first chunk to the end of the prompt",
                     {"tokens", "target sparsity", "realized", "seconds",
