@@ -124,12 +124,12 @@ TEST_F(SmolLmChatTest, GoldenPrompt) {
   EXPECT_EQ(chat_.name(), "chatml");
   const nlohmann::json golden = nlohmann::json::parse(
       ReadFile("tests/golden/smollm2_135m_instruct.json"));
-  const nlohmann::json& prompt = golden["greedy"][2];
+  const nlohmann::json& prompt = golden.at("greedy").at(2);
   const std::vector<ChatMessage> messages = {
       {"user", "Name three rivers in Europe."}};
-  EXPECT_EQ(Text(chat_, messages), prompt["text"].get<std::string>());
+  EXPECT_EQ(Text(chat_, messages), prompt.at("text").get<std::string>());
   EXPECT_EQ(*chat_.Encode(messages, {}),
-            prompt["token_ids"].get<std::vector<TokenId>>());
+            prompt.at("token_ids").get<std::vector<TokenId>>());
 }
 
 TEST_F(SmolLmChatTest, DefaultSystemMessageOnlyWithoutOne) {

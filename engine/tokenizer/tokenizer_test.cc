@@ -45,27 +45,6 @@ EncodeOptions ParseSpecial() {
   return options;
 }
 
-TEST(TokenizerTest, GoldenIds) {
-  std::ifstream file("tests/golden/smollm2_135m_instruct.json");
-  const json golden = json::parse(file);
-  const Tokenizer& tokenizer = Loaded(kSmolLm);
-  for (const auto& [list, key] : {std::make_pair("tokenize", "ids"),
-                                  std::make_pair("greedy", "token_ids")}) {
-    for (const json& item : golden[list]) {
-      const std::string text = item["text"].get<std::string>();
-      const auto ids = tokenizer.Encode(text, ParseSpecial());
-      ASSERT_TRUE(ids.ok()) << ids.status();
-      EXPECT_EQ(*ids, item[key].get<std::vector<TokenId>>()) << text;
-    }
-  }
-  for (const json& item : golden["greedy"]) {
-    const auto text = tokenizer.Decode(
-        item["continuation_ids"].get<std::vector<TokenId>>(), false);
-    ASSERT_TRUE(text.ok()) << text.status();
-    EXPECT_EQ(*text, item["continuation_text"].get<std::string>());
-  }
-}
-
 TEST(TokenizerTest, FactsOfTheDefaultModel) {
   const Tokenizer& tokenizer = Loaded(kSmolLm);
   EXPECT_EQ(tokenizer.vocab_size(), 49152);

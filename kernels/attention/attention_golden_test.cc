@@ -2,9 +2,14 @@
 // keys before RoPE and given block sets.
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "gtest/gtest.h"
 #include "kernels/attention/attention.h"
 #include "kernels/rope.h"
@@ -16,10 +21,11 @@
 namespace seer {
 namespace {
 
-// Block sets of one prompt from a mask [Hq, n, n].
+// Block sets of one prompt from a mask [Hq, n, n]; from none, every block.
 class MaskSets {
  public:
   MaskSets(const std::vector<uint8_t>& mask, int64_t num_heads, int64_t n) {
+    if (mask.empty()) return;
     sets_.num_words = static_cast<int32_t>((n + 63) / 64);
     sets_.num_query_heads = static_cast<int32_t>(num_heads);
     bits_.assign(n * num_heads * sets_.num_words, 0);
@@ -60,6 +66,10 @@ class GoldenLayer {
   int64_t num_heads() const { return shape_.num_query_heads; }
   int64_t num_rows() const { return step_.batch.batch().num_rows; }
   int64_t num_tiles() const { return step_.batch.batch().num_tiles; }
+  int64_t row_width() const {
+    return int64_t{shape_.num_query_heads} * shape_.head_dim;
+  }
+  size_t mask_size() const { return num_heads() * num_tiles() * num_tiles(); }
 
   // The outputs [num_rows, Hq, D] of attend(args) under `sets`.
   template <class Fn>
@@ -128,7 +138,9 @@ void ExpectGolden(GoldenLayer& layer, DType dtype, const BlockSets& sets,
                   const std::vector<int32_t>& rows) {
   const int64_t num_rows =
       rows.empty() ? layer.num_rows() : static_cast<int64_t>(rows.size());
-  const int64_t width = golden.size() / num_rows;
+  const int64_t width = layer.row_width();
+  ASSERT_EQ(static_cast<int64_t>(golden.size()), num_rows * width)
+      << "not the outputs of these rows";
   const std::vector<float> plain =
       TakeRows(layer.Run(sets, AttendPlainly), width, rows);
   for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
@@ -141,41 +153,72 @@ void ExpectGolden(GoldenLayer& layer, DType dtype, const BlockSets& sets,
   }
 }
 
-class AttentionGoldenTest : public testing::TestWithParam<DType> {};
+// One output of a file and what it is the output of.
+struct GoldenOutput {
+  std::string name;
+  std::string mask;      // [Hq, n, n]; empty: dense
+  bool is_rows = false;  // at the row numbers in `rows` only
+};
 
-TEST_P(AttentionGoldenTest, GateFilesOutputs) {
-  const auto paths = GoldenPaths("attn_gate_", ".safetensors");
-  if (paths.empty()) GTEST_SKIP() << "no attn_gate_* in " << GoldenDir();
-  for (const std::string& path : paths) {
-    SCOPED_TRACE(path);
-    const GoldenTensors file(path);
-    GoldenLayer layer(file, GetParam());
-    ExpectGolden(layer, GetParam(), {}, file.Floats("dense_output"), {});
-    const MaskSets sets(file.Bytes("mask_nz_0.2_plain"), layer.num_heads(),
-                        layer.num_tiles());
-    ExpectGolden(layer, GetParam(), sets.sets(),
-                 file.Floats("sparse_output_nz_0.2"), {});
-  }
-}
-
-TEST_P(AttentionGoldenTest, LayerFilesOutputs) {
-  const auto paths = GoldenPaths("layer_", ".safetensors");
-  if (paths.empty()) GTEST_SKIP() << "no layer_* in " << GoldenDir();
-  for (const std::string& path : paths) {
-    SCOPED_TRACE(path);
-    const GoldenTensors file(path);
-    GoldenLayer layer(file, GetParam());
-    const std::vector<int32_t> rows = file.Ints("rows");
-    ExpectGolden(layer, GetParam(), {}, file.Floats("dense_output_rows"), rows);
-    for (const char* s : {"s50", "s60", "s80"}) {
-      SCOPED_TRACE(s);
-      const MaskSets sets(file.Bytes(std::string("blocks_") + s),
-                          layer.num_heads(), layer.num_tiles());
-      ExpectGolden(layer, GetParam(), sets.sets(),
-                   file.Floats(std::string("output_rows_") + s), rows);
+// dense_output, sparse_output_nz_<density> of mask_nz_<density>_plain, and,
+// at some rows, dense_output_rows and output_rows_<name> of blocks_<name>.
+std::vector<GoldenOutput> OutputsOf(const GoldenTensors& file) {
+  std::vector<GoldenOutput> outputs;
+  for (const std::string& name : file.Names()) {
+    GoldenOutput output;
+    output.name = name;
+    absl::string_view rest = name;
+    if (absl::ConsumePrefix(&rest, "sparse_output_nz_")) {
+      output.mask = absl::StrCat("mask_nz_", rest, "_plain");
+    } else if (absl::ConsumePrefix(&rest, "output_rows_")) {
+      output.mask = absl::StrCat("blocks_", rest);
+      output.is_rows = true;
+    } else if (name == "dense_output_rows") {
+      output.is_rows = true;
+    } else if (name != "dense_output") {
+      continue;
+    }
+    if ((output.mask.empty() || file.Has(output.mask)) &&
+        (!output.is_rows || file.Has("rows"))) {
+      outputs.push_back(std::move(output));
+    } else {
+      std::printf("%s: not checked without %s%s\n", name.c_str(),
+                  output.mask.c_str(), output.is_rows ? " and rows" : "");
     }
   }
+  return outputs;
 }
+
+class AttentionGoldenTest : public testing::TestWithParam<DType> {
+ protected:
+  // Every output of the files <prefix>*.
+  void CheckFiles(const std::string& prefix) {
+    int num_checked = 0;
+    for (const std::string& path : GoldenPaths(prefix, ".safetensors")) {
+      const GoldenTensors file(path);
+      GoldenLayer layer(file, GetParam());
+      for (const GoldenOutput& output : OutputsOf(file)) {
+        SCOPED_TRACE(path + " " + output.name);
+        ++num_checked;
+        const std::vector<uint8_t> mask = output.mask.empty()
+                                              ? std::vector<uint8_t>()
+                                              : file.Bytes(output.mask);
+        ASSERT_EQ(mask.size(), output.mask.empty() ? 0 : layer.mask_size());
+        const MaskSets sets(mask, layer.num_heads(), layer.num_tiles());
+        ExpectGolden(
+            layer, GetParam(), sets.sets(), file.Floats(output.name),
+            output.is_rows ? file.Ints("rows") : std::vector<int32_t>());
+      }
+    }
+    if (num_checked == 0) {
+      GTEST_SKIP() << "no outputs in " << prefix << "* of " << GoldenDir();
+    }
+  }
+};
+
+TEST_P(AttentionGoldenTest, GateFilesOutputs) { CheckFiles("attn_gate_"); }
+
+TEST_P(AttentionGoldenTest, LayerFilesOutputs) { CheckFiles("layer_"); }
 
 INSTANTIATE_TEST_SUITE_P(All, AttentionGoldenTest,
                          testing::Values(DType::kFloat32, DType::kBFloat16),

@@ -272,6 +272,10 @@ void CheckGateProbabilities(const GoldenLayer& layer) {
   }
 }
 
+bool CanCheckMasks(const GoldenLayer& layer) {
+  return layer.has_gate() && DefaultLogits(layer) != nullptr;
+}
+
 bool IsMaskName(const std::string& name) { return ParseMask(name, 1).is_known; }
 
 void CheckMask(const GoldenLayer& layer, const std::string& mask) {

@@ -28,6 +28,10 @@ void CheckGateProbabilities(const GoldenLayer& layer);
 // only at near-ties, whose number is printed.
 void CheckMask(const GoldenLayer& layer, const std::string& mask);
 
+// Whether the layer has what explains its masks, and CheckMask needs: a gate,
+// and its logits as gate_logits or gate_logits_default.
+bool CanCheckMasks(const GoldenLayer& layer);
+
 // Whether CheckMask knows how masks of this name come about.
 bool IsMaskName(const std::string& name);
 

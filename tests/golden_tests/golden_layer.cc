@@ -158,6 +158,7 @@ absl::Status TakeInputs(GoldenLayer* layer) {
       Take("k", width * shape.num_kv_heads, layer, &layer->tokens.keys));
   SEER_RETURN_IF_ERROR(
       Take("v", width * shape.num_kv_heads, layer, &layer->tokens.values));
+  if (layer->floats.count("mask_linear_k") == 0) return absl::OkStatus();
   GateWeights& gate = layer->gate;
   const int64_t square = int64_t{shape.head_dim} * shape.head_dim;
   const bool is_double = layer->floats.count("mask_linear_q") != 0;

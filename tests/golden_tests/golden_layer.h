@@ -19,7 +19,7 @@ struct GoldenLayer {
   std::string name;  // of the file, without its suffix
   HeadShape shape;
   SequenceTokens tokens;  // fp32; the prompt is the whole sequence
-  GateWeights gate;       // fp32
+  GateWeights gate;       // fp32; without weights where the file has none
   double rope_theta = 0.0;
   // "default", and each scaling that the header gives parameters of.
   std::map<std::string, RopeScaling> scalings;
@@ -29,6 +29,7 @@ struct GoldenLayer {
   std::vector<int32_t> rows;  // of tensors named *_rows*
 
   int64_t num_tiles() const { return NumBlocks(tokens.len); }
+  bool has_gate() const { return !gate.linear_k.empty(); }
   RopeConfig Rope(const std::string& scaling) const;
   // The tensor of that name, or null.
   const std::vector<float>* Floats(const std::string& tensor) const;

@@ -52,6 +52,12 @@ std::vector<std::string> GoldenPaths(absl::string_view prefix,
 GoldenTensors::GoldenTensors(const std::string& path)
     : file_(OpenOrDie(path)) {}
 
+std::vector<std::string> GoldenTensors::Names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : file_.tensors()) names.push_back(name);
+  return names;
+}
+
 std::vector<int64_t> GoldenTensors::Shape(const std::string& name) const {
   const SafetensorsTensor* tensor = file_.Find(name);
   ABSL_RAW_CHECK(tensor != nullptr, name.c_str());

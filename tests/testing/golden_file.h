@@ -32,6 +32,7 @@ class GoldenTensors {
   explicit GoldenTensors(const std::string& path);
 
   bool Has(const std::string& name) const { return file_.Find(name); }
+  std::vector<std::string> Names() const;  // of the tensors, sorted
   std::vector<int64_t> Shape(const std::string& name) const;
   std::vector<float> Floats(const std::string& name) const;   // F32
   std::vector<int32_t> Ints(const std::string& name) const;   // I32
