@@ -33,10 +33,10 @@ grpc::ChannelArguments Arguments(const ClientOptions& options) {
   }
   // gRPC's default of 1 s and more between connection attempts would answer
   // our retries from memory, without asking the server again.
+  // How long one attempt may take, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, is left
+  // as it is: a slow connection is not a refused one.
   const int64_t reconnect_ms = absl::ToInt64Milliseconds(
       std::min(options.retry.initial_backoff, absl::Seconds(1)));
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
-                   static_cast<int>(reconnect_ms));
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
                    static_cast<int>(reconnect_ms));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
