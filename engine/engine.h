@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/request.h"
+#include "engine/token.h"
 
 namespace seer {
 
@@ -50,8 +51,9 @@ struct ModelInfo {
   int32_t num_query_heads = 0;
   int32_t num_kv_heads = 0;
   int32_t head_dim = 0;
-  std::string dtype;   // "float32" or "bfloat16"
-  std::string device;  // "cpu"
+  std::string dtype;             // "float32" or "bfloat16"
+  std::string device;            // "cpu"
+  std::vector<TokenId> end_ids;  // that end a text; ascending
 };
 
 // A gate set that requests can name.
@@ -128,7 +130,8 @@ class Engine {
 
   // New requests are UNAVAILABLE from now on; returns when the running and
   // waiting ones have ended, or, at `deadline`, ends them with UNAVAILABLE and
-  // returns DEADLINE_EXCEEDED.
+  // returns DEADLINE_EXCEEDED. INTERNAL: long after the deadline the engine
+  // has not ended them; do not destroy it, that would wait for ever.
   virtual absl::Status Drain(absl::Time deadline) = 0;
 };
 

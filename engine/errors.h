@@ -13,8 +13,9 @@
 
 namespace seer {
 
-// INVALID_ARGUMENT about one field of the request. `field` is its path as the
-// caller wrote it, in the request's own terms (e.g. "policy.target_sparsity").
+// INVALID_ARGUMENT about one field of the request. `field` is its path in the
+// names of the request's members: of a GenerationRequest in the engine
+// ("policy.budget.target_sparsity", "stop_ids[2]"), of the message on the wire.
 absl::Status InvalidField(absl::string_view field, absl::string_view message);
 std::optional<std::string> FieldOf(const absl::Status& status);
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/container/btree_set.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/logging.h"
@@ -46,8 +47,16 @@ GateShape GateShapeOf(const ModelConfig& config, DType dtype) {
   return shape;
 }
 
+// Ids that end a text: of the tokenizer's files and of config.json.
+std::vector<TokenId> EndIds(const Tokenizer& tokenizer,
+                            const ModelConfig& config) {
+  absl::btree_set<TokenId> ids(config.eos_ids.begin(), config.eos_ids.end());
+  ids.insert(tokenizer.end_tokens().begin(), tokenizer.end_tokens().end());
+  return {ids.begin(), ids.end()};
+}
+
 ModelInfo ModelInfoOf(const LlamaEngineOptions& options,
-                      const ModelConfig& config) {
+                      const Tokenizer& tokenizer, const ModelConfig& config) {
   ModelInfo info;
   info.model_id = options.model_id;
   info.context_len = config.context_len;
@@ -58,15 +67,8 @@ ModelInfo ModelInfoOf(const LlamaEngineOptions& options,
   info.head_dim = config.head_dim;
   info.dtype = options.dtype;
   info.device = "cpu";
+  info.end_ids = EndIds(tokenizer, config);
   return info;
-}
-
-// Ids that end a text: of the tokenizer's files and of config.json.
-std::vector<TokenId> EndIds(const Tokenizer& tokenizer,
-                            const ModelConfig& config) {
-  absl::btree_set<TokenId> ids(config.eos_ids.begin(), config.eos_ids.end());
-  ids.insert(tokenizer.end_tokens().begin(), tokenizer.end_tokens().end());
-  return {ids.begin(), ids.end()};
 }
 
 absl::StatusOr<KvCache> AllocateCache(const LlamaEngineOptions& options,
@@ -90,6 +92,14 @@ absl::StatusOr<KvCache> AllocateCache(const LlamaEngineOptions& options,
 }  // namespace
 
 absl::Status LlamaEngineOptions::Validate() const {
+  const bool is_id =
+      std::all_of(model_id.begin(), model_id.end(), [](unsigned char c) {
+        return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-';
+      });
+  if (!is_id || model_id.empty() || model_id.size() > 63) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model_id must be 1 to 63 of [a-z0-9-], is \"", model_id, "\""));
+  }
   if (dtype != "bfloat16" && dtype != "float32") {
     return absl::InvalidArgumentError(
         absl::StrCat("dtype must be bfloat16 or float32, is ", dtype));
@@ -102,6 +112,9 @@ absl::Status LlamaEngineOptions::Validate() const {
   if (kv_cache_bytes < 1 || kv_cache_bytes > kMostBytes) {
     return absl::InvalidArgumentError(absl::StrCat(
         "kv_cache_bytes must be 1 to ", kMostBytes, ", is ", kv_cache_bytes));
+  }
+  if (max_step < absl::Milliseconds(1)) {
+    return absl::InvalidArgumentError("max_step must be at least 1ms");
   }
   if (slow_reader_timeout < absl::Milliseconds(1)) {
     return absl::InvalidArgumentError(
@@ -121,8 +134,7 @@ struct LlamaEngine::Rooms {
         const ModelConfig& config, KvCache the_cache)
       : options(options),
         tokenizer(tokenizer),
-        info(ModelInfoOf(options, config)),
-        end_ids(EndIds(*tokenizer, config)),
+        info(ModelInfoOf(options, *tokenizer, config)),
         executor(options.num_threads),
         cache(std::move(the_cache)),
         pages(static_cast<int32_t>(cache.shape().num_pages)),
@@ -136,7 +148,6 @@ struct LlamaEngine::Rooms {
   const LlamaEngineOptions options;
   const Tokenizer* const tokenizer;
   ModelInfo info;
-  const std::vector<TokenId> end_ids;
   AtenExecutor executor;
   std::unique_ptr<LlamaModel> model;
   KvCache cache;
@@ -253,7 +264,7 @@ absl::StatusOr<std::unique_ptr<TokenStream>> LlamaEngine::Submit(
       rooms_->options.event_stream, [inbox = rooms_->inbox] { inbox->Wake(); });
   ends.outbox.Push(AcceptedEvent{init.place.queue_position()});
   init.request = std::move(request);
-  init.end_ids = rooms_->end_ids;
+  init.end_ids = rooms_->info.end_ids;
   init.tokenizer = rooms_->tokenizer;
   init.num_layers = rooms_->info.num_layers;
   init.submit_time = now;
@@ -295,9 +306,16 @@ EngineStats LlamaEngine::Stats() const {
 
 absl::Status LlamaEngine::Drain(absl::Time deadline) {
   rooms_->admission.StartDraining();
-  if (rooms_->inbox->Drain(deadline)) return absl::OkStatus();
-  return absl::DeadlineExceededError(
-      "requests were still running at the drain's deadline");
+  switch (rooms_->inbox->Drain(deadline, rooms_->options.max_step)) {
+    case Inbox::Drained::kAllFinished:
+      return absl::OkStatus();
+    case Inbox::Drained::kSomeCut:
+      return absl::DeadlineExceededError(
+          "requests were still running at the drain's deadline");
+    case Inbox::Drained::kStillRunning:
+      break;
+  }
+  return absl::InternalError("the engine hangs: a step does not end");
 }
 
 }  // namespace seer

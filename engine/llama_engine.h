@@ -37,6 +37,9 @@ struct LlamaEngineOptions {
   EventStreamOptions event_stream;
   // A reader that takes nothing for this long, with events waiting, is ended.
   absl::Duration slow_reader_timeout = absl::Seconds(30);
+  // Far above any real step: Drain gives up a step that still runs so long
+  // after its deadline.
+  absl::Duration max_step = absl::Seconds(120);
 
   // INVALID_ARGUMENT: a value out of range, named.
   absl::Status Validate() const;
@@ -54,7 +57,8 @@ class LlamaEngine : public Engine {
       const LlamaEngineOptions& options, const Tokenizer* tokenizer,
       EngineObserver* observer);
 
-  // Ends what still runs with UNAVAILABLE. Streams may outlive the engine.
+  // Ends what still runs with UNAVAILABLE, once the running step has ended.
+  // Streams may outlive the engine.
   ~LlamaEngine() override;
 
   absl::StatusOr<std::unique_ptr<TokenStream>> Submit(

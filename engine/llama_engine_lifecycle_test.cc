@@ -1,6 +1,7 @@
 #include <atomic>
 #include <cmath>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -116,7 +117,8 @@ TEST_F(LlamaEngineLifecycleTest, RefusesWhatCanNeverRun) {
   EXPECT_EQ(Refused(request).code(), absl::StatusCode::kNotFound);
   request.policy->gate.reset();
   request.policy->budget.target_sparsity = std::nan("");
-  EXPECT_EQ(FieldOf(Refused(request)).value_or(""), "sparsity.target_sparsity");
+  EXPECT_EQ(FieldOf(Refused(request)).value_or(""),
+            "policy.budget.target_sparsity");
   request.policy.reset();
   request.stop_strings = {"ok", ""};
   EXPECT_EQ(FieldOf(Refused(request)).value_or(""), "stop_strings");
@@ -169,6 +171,11 @@ TEST_F(LlamaEngineLifecycleTest, OptionsAreChecked) {
   };
   using O = LlamaEngineOptions;
   EXPECT_TRUE(invalid([](O& o) { o.dtype = "float16"; }));
+  EXPECT_TRUE(invalid([](O& o) { o.model_id = ""; }));
+  EXPECT_TRUE(invalid([](O& o) { o.model_id = "Llama"; }));
+  EXPECT_TRUE(invalid([](O& o) { o.model_id = "a/b"; }));
+  EXPECT_TRUE(invalid([](O& o) { o.model_id = std::string(64, 'a'); }));
+  EXPECT_TRUE(invalid([](O& o) { o.max_step = absl::ZeroDuration(); }));
   EXPECT_TRUE(invalid([](O& o) { o.num_threads = 0; }));
   EXPECT_TRUE(invalid([](O& o) { o.kv_cache_bytes = 0; }));
   EXPECT_TRUE(invalid([](O& o) { o.policy.sink_blocks = -1; }));

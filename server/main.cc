@@ -1,9 +1,11 @@
 // seerserve: serves a Llama with block-sparse attention over gRPC.
 //
 // Every flag is defined and read here, once. Exit codes: see server/serve.h.
+#include <algorithm>
 #include <cctype>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -172,9 +174,10 @@ ABSL_FLAG(int32_t, max_waiting_texts,
 ABSL_FLAG(int32_t, drain_seconds, 30,
           "After SIGTERM or SIGINT, for running requests to end, [0, 86400]. A "
           "second signal ends the process at once.");
-ABSL_FLAG(absl::Duration, max_step, absl::Seconds(120),
-          "A step that takes longer hangs: liveness turns off until it ends. "
-          "Far above any real step of the machine.");
+ABSL_FLAG(
+    absl::Duration, max_step, absl::Seconds(120),
+    "A step that takes longer hangs: liveness turns off until it ends, and "
+    "a drain gives it up. Far above any real step of the machine.");
 ABSL_FLAG(std::string, log_level, "info", "debug, info, warning or error.");
 
 namespace seer {
@@ -203,6 +206,12 @@ std::string IdFromFolder(std::string folder) {
   return id.substr(0, 63);
 }
 
+// What would overflow stays out of every range.
+int64_t BytesOfMib(int64_t mib) {
+  constexpr int64_t kTooMany = int64_t{1} << 42;
+  return std::clamp(mib, int64_t{-1}, kTooMany) * (int64_t{1} << 20);
+}
+
 LlamaEngineOptions EngineOptions() {
   LlamaEngineOptions options;
   options.model_dir = absl::GetFlag(FLAGS_model);
@@ -215,7 +224,7 @@ LlamaEngineOptions EngineOptions() {
     options.num_threads =
         std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   }
-  options.kv_cache_bytes = absl::GetFlag(FLAGS_kv_cache_mib) << 20;
+  options.kv_cache_bytes = BytesOfMib(absl::GetFlag(FLAGS_kv_cache_mib));
   options.gate_set_file = absl::GetFlag(FLAGS_gate_set);
   auto& fallback = options.policy.dense_fallback;
   fallback.short_prompt_tokens = absl::GetFlag(FLAGS_dense_fallback_tokens);
@@ -234,6 +243,7 @@ LlamaEngineOptions EngineOptions() {
       absl::GetFlag(FLAGS_max_backlog_tokens);
   options.slow_reader_timeout =
       absl::Seconds(absl::GetFlag(FLAGS_slow_reader_seconds));
+  options.max_step = absl::GetFlag(FLAGS_max_step);
   return options;
 }
 
@@ -293,7 +303,7 @@ absl::StatusOr<GrpcServer::Options> GrpcOptions() {
   options.max_receive_bytes = absl::GetFlag(FLAGS_max_receive_bytes);
   options.max_concurrent_streams = absl::GetFlag(FLAGS_max_concurrent_streams);
   options.max_metadata_bytes = absl::GetFlag(FLAGS_max_metadata_bytes);
-  options.memory_quota_bytes = absl::GetFlag(FLAGS_grpc_memory_mib) << 20;
+  options.memory_quota_bytes = BytesOfMib(absl::GetFlag(FLAGS_grpc_memory_mib));
   options.keepalive_time = absl::GetFlag(FLAGS_keepalive_time);
   options.keepalive_timeout = absl::GetFlag(FLAGS_keepalive_timeout);
   options.min_ping_interval = absl::GetFlag(FLAGS_min_ping_interval);
@@ -370,7 +380,9 @@ ExitCode Run() {
   served.tokenizer = tokenizer->get();
   served.chat_template = chat_template.ok() ? &*chat_template : nullptr;
   served.metrics = &metrics;
-  return Serve(served, *options, signals);
+  const ExitCode code = Serve(served, *options, signals);
+  if (code == kExitHangs) std::_Exit(code);  // nothing more can be destroyed
+  return code;
 }
 
 }  // namespace

@@ -28,14 +28,19 @@ absl::Status WritePort(const std::string& path, int port) {
 }
 
 // Refuses new requests, lets the running ones end, and closes.
-ExitCode Drain(Engine& engine, GrpcServer& server, absl::Duration limit) {
+ExitCode Drain(Engine& engine, GrpcServer& server, Watchdog& watchdog,
+               absl::Duration limit) {
   const absl::Time start = absl::Now();
-  server.SetHealth(Health{true, false});
+  watchdog.TurnReadinessOff();
   const absl::Status drained = engine.Drain(start + limit);
   server.Shutdown(absl::Now() + kLastWrites);
   Log(drained.ok() ? LogLevel::kInfo : LogLevel::kWarning, "drained",
       {{"all_finished", drained.ok()},
        {"seconds", absl::ToDoubleSeconds(absl::Now() - start)}});
+  if (absl::IsInternal(drained)) {
+    Log(LogLevel::kError, drained.message());
+    return kExitHangs;
+  }
   return drained.ok() ? kExitStopped : kExitCutOff;
 }
 
@@ -100,7 +105,7 @@ ExitCode Serve(const Served& served, const ServeOptions& options,
        {"http_address",
         BindAddress{http.host, (*endpoint)->port()}.ToString()}});
   Log(LogLevel::kInfo, "stopping", {{"signal", signals.Wait()}});
-  return Drain(*served.engine, **server, options.drain);
+  return Drain(*served.engine, **server, watchdog, options.drain);
 }
 
 }  // namespace seer

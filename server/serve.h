@@ -25,6 +25,7 @@ enum ExitCode {
   kExitNoModel = 3,       // the model or the gate set cannot be served
   kExitCannotListen = 4,  // a port is in use, an address is not of this machine
   kExitCutOff = 5,        // by a signal; the drain time ended some requests
+  kExitHangs = 6,         // by a signal; a step of the engine did not end
 };
 
 struct ServeOptions {
@@ -52,7 +53,8 @@ struct Served {
 
 // Serves until a signal, then drains: readiness turns off, new requests are
 // UNAVAILABLE, running ones may end. `options` must be valid. Errors are logged
-// and are the exit code.
+// and are the exit code. After kExitHangs the engine must not be destroyed: its
+// destructor would wait for the step.
 ExitCode Serve(const Served& served, const ServeOptions& options,
                TerminationSignals& signals);
 

@@ -71,10 +71,20 @@ void Watchdog::Run() {
   }
 }
 
-void Watchdog::Look() {
-  const Health health = judge_.Judge(engine_->Stats(), absl::Now());
+void Watchdog::TurnReadinessOff() {
   {
     MutexLock lock(&mutex_);
+    readiness_off_ = true;
+  }
+  Look();
+}
+
+void Watchdog::Look() {
+  MutexLock look(&look_mutex_);
+  Health health = judge_.Judge(engine_->Stats(), absl::Now());
+  {
+    MutexLock lock(&mutex_);
+    if (readiness_off_) health.ready = false;
     if (health == health_) return;
     health_ = health;
   }

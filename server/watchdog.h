@@ -47,12 +47,16 @@ class Watchdog {
 
   // `engine` is borrowed; its Stats must not wait for a step. `report` is
   // called with the first verdict before the constructor returns, later from
-  // the watchdog's thread.
+  // the watchdog's thread or TurnReadinessOff's, one call at a time.
   Watchdog(const Engine* engine, Options options,
            std::function<void(Health)> report);
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
+
+  // Not ready from now on, whatever the engine says; reports before it
+  // returns. Thread-safe.
+  void TurnReadinessOff();
 
   // The last verdict. Thread-safe.
   Health health() const;
@@ -64,11 +68,14 @@ class Watchdog {
   const Engine* const engine_;
   const Options options_;
   const std::function<void(Health)> report_;
-  HealthJudge judge_;
+
+  Mutex look_mutex_;  // held through a look and its report
+  HealthJudge judge_ ABSL_GUARDED_BY(look_mutex_);
 
   mutable Mutex mutex_;
   CondVar stopped_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool readiness_off_ ABSL_GUARDED_BY(mutex_) = false;
   Health health_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };

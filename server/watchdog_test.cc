@@ -80,5 +80,24 @@ TEST(WatchdogTest, ReportsTheFirstVerdictAndEachChange) {
   EXPECT_EQ(watchdog.health(), (Health{false, false}));
 }
 
+TEST(WatchdogTest, TurningReadinessOffRevivesNobody) {
+  FakeEngine engine{FakeEngine::Options()};
+  EngineStats stats = engine.Stats();
+  stats.healthy = false;
+  engine.SetStats(stats);
+  Watchdog::Options options;
+  options.period = absl::Hours(1);
+  options.max_step = absl::Hours(2);
+  Health last;
+  Watchdog watchdog(&engine, options, [&](Health health) { last = health; });
+  watchdog.TurnReadinessOff();
+  EXPECT_EQ(last, (Health{false, false}));
+  stats.healthy = true;
+  engine.SetStats(stats);
+  watchdog.TurnReadinessOff();
+  EXPECT_EQ(last, (Health{true, false}));
+  EXPECT_EQ(watchdog.health(), last);
+}
+
 }  // namespace
 }  // namespace seer

@@ -68,7 +68,7 @@ void Inbox::RecordEnded(int64_t count, bool cut) {
   ended_.NotifyAll();
 }
 
-bool Inbox::Drain(absl::Time deadline) {
+Inbox::Drained Inbox::Drain(absl::Time deadline, absl::Duration grace) {
   {
     MutexLock lock(&mutex_);
     draining_ = true;
@@ -77,8 +77,12 @@ bool Inbox::Drain(absl::Time deadline) {
   }
   changed_.NotifyAll();
   MutexLock lock(&mutex_);
-  while (num_live_ > 0) ended_.Wait(&mutex_);
-  return !cut_;
+  while (num_live_ > 0) {
+    const absl::Duration left = drain_deadline_ + grace - absl::Now();
+    if (left <= absl::ZeroDuration()) return Drained::kStillRunning;
+    ended_.WaitWithTimeout(&mutex_, left);
+  }
+  return cut_ ? Drained::kSomeCut : Drained::kAllFinished;
 }
 
 void Inbox::SetUnhealthy() {

@@ -38,9 +38,11 @@ class Inbox {
   // `count` requests that were added have ended; `cut`: at a drain's deadline.
   void RecordEnded(int64_t count, bool cut);
 
+  enum class Drained { kAllFinished, kSomeCut, kStillRunning };
   // Refuses newcomers from now on, and waits until all requests have ended.
-  // The engine thread ends what is left at the deadline. False: some were cut.
-  bool Drain(absl::Time deadline);
+  // The engine thread ends what is left at the deadline; kStillRunning: it has
+  // not even `grace` later, so it hangs.
+  Drained Drain(absl::Time deadline, absl::Duration grace);
 
   // Refuses newcomers with INTERNAL from now on.
   void SetUnhealthy();

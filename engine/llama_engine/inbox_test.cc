@@ -48,7 +48,8 @@ TEST(InboxTest, DrainWaitsForAllRequests) {
   std::atomic<bool> drained{false};
   const absl::Time deadline = absl::Now() + absl::Hours(1);
   std::thread drain([&] {
-    EXPECT_TRUE(inbox.Drain(deadline));
+    EXPECT_EQ(inbox.Drain(deadline, absl::ZeroDuration()),
+              Inbox::Drained::kAllFinished);
     drained = true;
   });
   while (!inbox.draining()) std::this_thread::yield();
@@ -71,8 +72,17 @@ TEST(InboxTest, DrainTellsOfRequestsThatWereCut) {
     }
     inbox.RecordEnded(1, true);
   });
-  EXPECT_FALSE(inbox.Drain(absl::Now() + absl::Milliseconds(5)));
+  EXPECT_EQ(inbox.Drain(absl::Now() + absl::Milliseconds(5), absl::Hours(1)),
+            Inbox::Drained::kSomeCut);
   engine.join();
+}
+
+TEST(InboxTest, DrainGivesUpAnEngineThatHangs) {
+  Inbox inbox;
+  ASSERT_TRUE(inbox.Add(NewRun()).ok());
+  EXPECT_EQ(inbox.Drain(absl::Now(), absl::Milliseconds(1)),
+            Inbox::Drained::kStillRunning);
+  EXPECT_EQ(inbox.CheckOpen().code(), absl::StatusCode::kUnavailable);
 }
 
 TEST(InboxTest, AnUnhealthyEngineTakesNothing) {

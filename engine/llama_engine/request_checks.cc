@@ -67,11 +67,11 @@ absl::Status CheckRequest(const GenerationRequest& request, int32_t vocab_size,
       Require(request.min_tokens >= 0 && request.min_tokens <= max_tokens,
               "min_tokens", "in [0, max_tokens]"));
   SEER_RETURN_IF_ERROR(
-      Require(request.num_choices >= 1, "sampling.n", "at least 1"));
-  SEER_RETURN_IF_ERROR(
-      Require(request.num_logprobs.value_or(0) >= 0, "logprobs", "at least 0"));
+      Require(request.num_choices >= 1, "num_choices", "at least 1"));
+  SEER_RETURN_IF_ERROR(Require(request.num_logprobs.value_or(0) >= 0,
+                               "num_logprobs", "at least 0"));
   SEER_RETURN_IF_ERROR(Require(request.num_prompt_logprobs.value_or(0) >= 0,
-                               "prompt_logprobs", "at least 0"));
+                               "num_prompt_logprobs", "at least 0"));
   const int64_t tokens =
       static_cast<int64_t>(request.prompt.size()) + max_tokens;
   if (tokens > context_len) {
@@ -81,9 +81,8 @@ absl::Status CheckRequest(const GenerationRequest& request, int32_t vocab_size,
                                   " tokens; the context is ", context_len)),
         {"CONTEXT_TOO_LONG", context_len, tokens});
   }
-  SEER_RETURN_IF_ERROR(CheckIds("token_ids.ids", request.prompt, vocab_size));
-  SEER_RETURN_IF_ERROR(
-      CheckIds("stop_token_ids", request.stop_ids, vocab_size));
+  SEER_RETURN_IF_ERROR(CheckIds("prompt", request.prompt, vocab_size));
+  SEER_RETURN_IF_ERROR(CheckIds("stop_ids", request.stop_ids, vocab_size));
   return CheckSampling(request.sampling, vocab_size);
 }
 

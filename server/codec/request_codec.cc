@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/match.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "engine/errors.h"
 #include "server/codec/policy_codec.h"
@@ -252,26 +254,28 @@ absl::Status InWireTerms(const absl::Status& status,
                          const v1::CompleteRequest& request) {
   const std::optional<std::string> field = FieldOf(status);
   if (!field) return status;
-  const char* prompt = request.has_text()   ? "text"
-                       : request.has_chat() ? "chat.messages"
-                                            : "token_ids.ids";
-  const std::pair<const char*, const char*> kNames[] = {
-      {"prompt", prompt},
+  const std::pair<absl::string_view, absl::string_view> kNames[] = {
+      {"prompt", "token_ids.ids"},
       {"num_choices", "sampling.n"},
       {"stop_ids", "stop_token_ids"},
       {"num_logprobs", "logprobs"},
       {"num_prompt_logprobs", "prompt_logprobs"},
-      {"policy.budget.", "sparsity."},
+      {"policy.budget", "sparsity"},
       {"policy", "sparsity"},
   };
   for (const auto& [engine_name, wire_name] : kNames) {
-    if (!absl::StartsWith(*field, engine_name)) continue;
-    const std::string rest = field->substr(std::string(engine_name).size());
-    absl::Status renamed =
-        InvalidField(absl::StrCat(wire_name, rest), status.message());
-    if (const auto reason = ReasonOf(status)) {
-      renamed = WithReason(std::move(renamed), *reason);
-    }
+    absl::string_view rest = *field;
+    if (!absl::ConsumePrefix(&rest, engine_name)) continue;
+    if (!rest.empty() && rest[0] != '.' && rest[0] != '[') continue;
+    std::string path = absl::StrCat(wire_name, rest);
+    // Tokens of a text or a chat have no path of their own.
+    if (engine_name == "prompt" && request.has_text()) path = "text";
+    if (engine_name == "prompt" && request.has_chat()) path = "chat.messages";
+    absl::Status renamed = InvalidField(path, status.message());
+    status.ForEachPayload(
+        [&](absl::string_view type, const absl::Cord& payload) {
+          if (!renamed.GetPayload(type)) renamed.SetPayload(type, payload);
+        });
     return renamed;
   }
   return status;

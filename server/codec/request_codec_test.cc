@@ -28,6 +28,7 @@ class RequestCodecTest : public ::testing::Test {
  protected:
   RequestCodecTest() {
     model_.vocab_size = kTinyLlamaVocabSize;
+    model_.end_ids = {kTinyLlamaTurnEnd};
     auto chat_template = ChatTemplate::Make(tokenizer_.get());
     EXPECT_TRUE(chat_template.ok()) << chat_template.status();
     chat_template_.emplace(*std::move(chat_template));
@@ -391,9 +392,17 @@ TEST_F(RequestCodecTest, EngineErrorsAreToldInTheRequestsTerms) {
   EXPECT_EQ(field("prompt"), "token_ids.ids");
   EXPECT_EQ(field("prompt[3]"), "token_ids.ids[3]");
   EXPECT_EQ(field("num_choices"), "sampling.n");
-  EXPECT_EQ(field("policy.target_sparsity"), "sparsity.target_sparsity");
+  EXPECT_EQ(field("policy.sink_blocks"), "sparsity.sink_blocks");
   EXPECT_EQ(field("policy.budget.target_sparsity"), "sparsity.target_sparsity");
   EXPECT_EQ(field("sampling.top_k"), "sampling.top_k");
+  EXPECT_EQ(field("prompts"), "prompts");
+  const absl::Status reason =
+      WithReason(InvalidField("prompt[1]", "x"), {"CONTEXT_TOO_LONG", 3, 4});
+  ASSERT_TRUE(ReasonOf(InWireTerms(reason, request)).has_value());
+  EXPECT_EQ(ReasonOf(InWireTerms(reason, request))->limit, 3);
+  v1::CompleteRequest text;
+  text.set_text("a");
+  EXPECT_EQ(FieldOf(InWireTerms(reason, text)), "text");
   const absl::Status plain = absl::UnavailableError("x");
   EXPECT_EQ(InWireTerms(plain, request), plain);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
@@ -135,7 +136,7 @@ std::string StopIdConflict(TokenId id, const GenerationRequest& request,
       return "is forbidden by its logit_bias of -100";
     }
   }
-  const auto ends = context.tokenizer->end_tokens();
+  const std::vector<TokenId>& ends = context.model->end_ids;
   if (request.ignore_eos &&
       std::find(ends.begin(), ends.end(), id) != ends.end()) {
     return "is an end token, which ignore_eos makes an ordinary one";

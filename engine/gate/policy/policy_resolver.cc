@@ -20,15 +20,14 @@ constexpr int64_t kMaxSinkBlocks = 16;
 template <typename T>
 absl::Status CheckRange(absl::string_view field, T value, T low, T high) {
   if (value >= low && value <= high) return absl::OkStatus();
-  return InvalidField(field, absl::StrCat(field, " must be ", low, " to ", high,
-                                          ", is ", value));
+  return InvalidField(
+      field, absl::StrCat("must be ", low, " to ", high, ", is ", value));
 }
 
 absl::Status CheckBelowOne(absl::string_view field, double value) {
   if (value >= 0 && value < 1) return absl::OkStatus();
   return InvalidField(
-      field,
-      absl::StrCat(field, " must be at least 0 and below 1, is ", value));
+      field, absl::StrCat("must be at least 0 and below 1, is ", value));
 }
 
 absl::Status CheckBudget(const Budget& budget) {
@@ -36,23 +35,25 @@ absl::Status CheckBudget(const Budget& budget) {
     case BudgetKind::kDense:
       return absl::OkStatus();
     case BudgetKind::kTargetSparsity:
-      return CheckBelowOne("sparsity.target_sparsity", budget.target_sparsity);
+      return CheckBelowOne("policy.budget.target_sparsity",
+                           budget.target_sparsity);
     case BudgetKind::kTopKBlocks:
-      return CheckRange<int64_t>("sparsity.top_k_blocks", budget.top_k_blocks,
-                                 1, kMaxBlocks);
+      return CheckRange<int64_t>("policy.budget.top_k_blocks",
+                                 budget.top_k_blocks, 1, kMaxBlocks);
     case BudgetKind::kTokenBudget:
-      return CheckRange<int64_t>("sparsity.token_budget", budget.token_budget,
-                                 kBlockSize, kMaxBlocks * kBlockSize);
+      return CheckRange<int64_t>("policy.budget.token_budget",
+                                 budget.token_budget, kBlockSize,
+                                 kMaxBlocks * kBlockSize);
     case BudgetKind::kThreshold:
-      return CheckBelowOne("sparsity.threshold", budget.threshold);
+      return CheckBelowOne("policy.budget.threshold", budget.threshold);
   }
   return absl::InternalError("unknown budget");
 }
 
 absl::Status CheckForced(int64_t sink_blocks, int64_t dense_last_blocks) {
-  SEER_RETURN_IF_ERROR(CheckRange<int64_t>("sparsity.sink_blocks", sink_blocks,
-                                           0, kMaxSinkBlocks));
-  return CheckRange<int64_t>("sparsity.dense_last_blocks", dense_last_blocks, 0,
+  SEER_RETURN_IF_ERROR(CheckRange<int64_t>("policy.sink_blocks", sink_blocks, 0,
+                                           kMaxSinkBlocks));
+  return CheckRange<int64_t>("policy.dense_last_blocks", dense_last_blocks, 0,
                              kMaxBlocks);
 }
 

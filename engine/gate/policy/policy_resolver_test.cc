@@ -124,24 +124,24 @@ TEST(PolicyResolverTest, AllocationFollowsTheProfile) {
 TEST(PolicyResolverTest, ValuesOutOfRangeNameTheirField) {
   std::vector<std::pair<SparsityPolicy, const char*>> cases;
   for (const double bad : {1.0, -0.1, std::nan(""), HUGE_VAL}) {
-    cases.push_back({Sparsity(bad), "sparsity.target_sparsity"});
+    cases.push_back({Sparsity(bad), "policy.budget.target_sparsity"});
     SparsityPolicy policy;
     policy.budget.kind = BudgetKind::kThreshold;
     policy.budget.threshold = bad;
-    cases.push_back({policy, "sparsity.threshold"});
+    cases.push_back({policy, "policy.budget.threshold"});
   }
-  cases.push_back({TopK(0), "sparsity.top_k_blocks"});
-  cases.push_back({TopK((1 << 20) + 1), "sparsity.top_k_blocks"});
+  cases.push_back({TopK(0), "policy.budget.top_k_blocks"});
+  cases.push_back({TopK((1 << 20) + 1), "policy.budget.top_k_blocks"});
   SparsityPolicy policy = TopK(1);
   policy.budget.kind = BudgetKind::kTokenBudget;
   policy.budget.token_budget = 63;
-  cases.push_back({policy, "sparsity.token_budget"});
+  cases.push_back({policy, "policy.budget.token_budget"});
   policy = TopK(1);
   policy.sink_blocks = 17;
-  cases.push_back({policy, "sparsity.sink_blocks"});
+  cases.push_back({policy, "policy.sink_blocks"});
   policy = TopK(1);
   policy.dense_last_blocks = -1;
-  cases.push_back({policy, "sparsity.dense_last_blocks"});
+  cases.push_back({policy, "policy.dense_last_blocks"});
   for (const auto& [bad, field] : cases) {
     const auto resolved = WithGateSet(true).Resolve(bad, kLong);
     EXPECT_EQ(resolved.status().code(), absl::StatusCode::kInvalidArgument);
