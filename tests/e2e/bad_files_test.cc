@@ -202,7 +202,9 @@ TEST(BadFilesTest, BadFlagsEndItAtOnce) {
         "--port=70000", "--host=0.0.0.0", "--default_target_sparsity=1",
         "--default_target_sparsity=0.5", "--drain_seconds=-1",
         "--log_level=loud", "--tls_certificate_file=/nothing",
-        "--fixed_chunk_tokens=65", "--max_connection_age=0s", "--model="}) {
+        "--fixed_chunk_tokens=65", "--max_connection_age=0s", "--model=",
+        "--kv_cache_mib=17592186044417", "--grpc_memory_mib=17592186044417",
+        "--model_id=No/Id", "--max_step=0s"}) {
     ServerProcess server(folder, {flag});
     EXPECT_FALSE(server.WaitUntilServing()) << flag;
     EXPECT_EQ(server.WaitForExit(), 2) << flag << server.Log();

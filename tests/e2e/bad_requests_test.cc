@@ -35,7 +35,10 @@ std::string Named(const grpc::Status& status) {
       return bad_request.field_violations(0).field();
     }
     if (any.UnpackTo(&info)) return info.reason();
-    if (any.UnpackTo(&resource)) return resource.resource_name();
+    if (any.UnpackTo(&resource)) {
+      EXPECT_FALSE(resource.resource_type().empty());
+      return resource.resource_name();
+    }
   }
   return "";
 }
@@ -114,14 +117,14 @@ TEST_F(BadRequestsTest, EachIsRefusedAndTheServerStillServes) {
        [](auto& r) { r.mutable_sparsity()->set_token_budget(63); }},
       {"threshold NaN", kInvalid, "sparsity.threshold",
        [](auto& r) { r.mutable_sparsity()->set_threshold(kNan); }},
-      {"stable label without a gate set", kFailed, nullptr,
+      {"stable label without a gate set", kFailed, "STABLE",
        [](auto& r) {
          r.mutable_sparsity()->set_target_sparsity(0.5);
          r.mutable_sparsity()->set_label(v1::GATE_LABEL_STABLE);
        }},
-      {"no gate at all", kFailed, nullptr,
+      {"no gate at all", kFailed, "STABLE",
        [](auto& r) { r.mutable_sparsity()->set_target_sparsity(0.5); }},
-      {"canary label", kFailed, nullptr,
+      {"canary label", kFailed, "CANARY",
        [](auto& r) {
          r.mutable_sparsity()->set_target_sparsity(0.5);
          r.mutable_sparsity()->set_label(v1::GATE_LABEL_CANARY);
@@ -131,7 +134,7 @@ TEST_F(BadRequestsTest, EachIsRefusedAndTheServerStillServes) {
          r.mutable_sparsity()->set_target_sparsity(0.5);
          r.mutable_sparsity()->set_builtin(v1::BUILTIN_GATE_ORACLE_MAX);
        }},
-      {"profile that mean_pool lacks", kFailed, nullptr,
+      {"profile that mean_pool lacks", kFailed, "mean_pool",
        [](auto& r) {
          r.mutable_sparsity()->set_target_sparsity(0.5);
          r.mutable_sparsity()->set_builtin(v1::BUILTIN_GATE_MEAN_POOL);
@@ -178,14 +181,12 @@ TEST_F(BadRequestsTest, EachIsRefusedAndTheServerStillServes) {
     EXPECT_EQ(status.error_code(), c.code)
         << c.what << ": " << status.error_message();
     EXPECT_FALSE(status.error_message().empty()) << c.what;
-    if (c.named != nullptr) {
-      EXPECT_EQ(Named(status), c.named) << c.what;
-    }
+    EXPECT_EQ(Named(status), c.named) << c.what;
     const grpc::Status good = Complete([](auto&) {});
     EXPECT_TRUE(good.ok()) << "after " << c.what << ": "
                            << good.error_message();
   }
-  EXPECT_EQ(server_->GetLoad().kv_pages_used(), 0);
+  EXPECT_TRUE(server_->PagesAreFree());
 }
 
 TEST_F(BadRequestsTest, BytesThatAreNoRequestAreInvalid) {

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -36,6 +37,15 @@ std::string ReadFile(const std::string& path) {
 int ReadPort(const std::string& path) {
   int port = 0;
   return absl::SimpleAtoi(ReadFile(path), &port) ? port : 0;
+}
+
+bool Eventually(absl::FunctionRef<bool()> condition) {
+  const absl::Time give_up = absl::Now() + absl::Minutes(1);
+  while (!condition()) {
+    if (absl::Now() > give_up) return false;
+    absl::SleepFor(absl::Milliseconds(2));
+  }
+  return true;
 }
 
 int ExitCodeOf(int status) {
@@ -145,6 +155,15 @@ std::string ServerProcess::HttpGet(const std::string& path) const {
   httplib::Client client("127.0.0.1", http_port_);
   const auto response = client.Get(path);
   return response && response->status == 200 ? response->body : "";
+}
+
+bool ServerProcess::PagesAreFree() {
+  return Eventually([&] { return GetLoad().kv_pages_used() == 0; });
+}
+
+bool ServerProcess::MetricBecomes(const std::string& series,
+                                  double value) const {
+  return Eventually([&] { return Metric(series) == value; });
 }
 
 double ServerProcess::Metric(const std::string& series) const {

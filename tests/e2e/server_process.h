@@ -44,6 +44,12 @@ class ServerProcess {
   v1::Load GetLoad();
   // The body of a GET on the HTTP port; "" for any status but 200.
   std::string HttpGet(const std::string& path) const;
+  // Waits until no page of the KV cache is in use; false: some are after a
+  // minute. A client has its status before the server has ended the call.
+  bool PagesAreFree();
+  // Waits until Metric(series) is `value`; false: it is not after a minute.
+  // Requests are counted once their calls have ended, after their replies.
+  bool MetricBecomes(const std::string& series, double value) const;
   // The sum over the series of /metrics that begin with `series`; -1 where
   // there is none.
   double Metric(const std::string& series) const;
