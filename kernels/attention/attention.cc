@@ -9,6 +9,9 @@
 #include "kernels/attention/cpu/attention_cpu.h"
 #include "kernels/attention/cpu/instruction_set.h"
 #include "kernels/attention/reference/attention_reference.h"
+#ifdef SEER_CUDA
+#include "kernels/attention/cuda/attention_cuda.h"
+#endif
 
 namespace seer {
 namespace {
@@ -49,6 +52,13 @@ absl::Status CheckSets(const AttentionArgs& args) {
     return Invalid(absl::StrCat("sets of ", sets.num_query_heads, " heads for ",
                                 args.num_query_heads));
   }
+  return absl::OkStatus();
+}
+
+// That the sets have room for what the batch, in host memory, sees.
+absl::Status CheckSetsCover(const AttentionArgs& args) {
+  const BlockSets& sets = args.sets;
+  if (sets.bits == nullptr) return absl::OkStatus();
   int32_t visible = 0;
   for (int32_t t = 0; t < args.batch.num_prompt_tiles; ++t) {
     visible = std::max(visible, VisibleBlocks(args.batch.tiles[t]));
@@ -64,11 +74,15 @@ absl::Status CheckSets(const AttentionArgs& args) {
 
 absl::Status Attend(Backend backend, const AttentionArgs& args,
                     DeviceStream stream) {
-  SEER_RETURN_IF_ERROR(CheckBatch(args.batch));
+  const bool in_host_memory = backend != Backend::kCuda;
+  if (in_host_memory) SEER_RETURN_IF_ERROR(CheckBatch(args.batch));
   SEER_RETURN_IF_ERROR(CheckShapes(args));
   SEER_RETURN_IF_ERROR(CheckTensors(args));
-  SEER_RETURN_IF_ERROR(CheckPages(args.batch, args.kv.num_pages));
   SEER_RETURN_IF_ERROR(CheckSets(args));
+  if (in_host_memory) {
+    SEER_RETURN_IF_ERROR(CheckPages(args.batch, args.kv.num_pages));
+    SEER_RETURN_IF_ERROR(CheckSetsCover(args));
+  }
   switch (backend) {
     case Backend::kReference:
       AttendReference(args, stream);
@@ -76,8 +90,24 @@ absl::Status Attend(Backend backend, const AttentionArgs& args,
     case Backend::kCpu:
       AttendOnCpu(args, BestInstructionSet(args.dtype), stream);
       return absl::OkStatus();
+    case Backend::kCuda:
+#ifdef SEER_CUDA
+      return AttendOnCuda(args, stream);
+#else
+      return absl::UnimplementedError("attention: built without CUDA");
+#endif
   }
   return Invalid("unknown backend");
+}
+
+int64_t AttentionWorkspaceBytes(Backend backend, const AttentionArgs& args) {
+#ifdef SEER_CUDA
+  if (backend == Backend::kCuda) return CudaAttentionWorkspaceBytes(args);
+#else
+  (void)backend;
+  (void)args;
+#endif
+  return 0;
 }
 
 }  // namespace seer

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "kernels/attention/attention_plan.h"
 #include "kernels/block_sets.h"
 #include "kernels/device.h"
 #include "kernels/dtype.h"
@@ -26,6 +27,7 @@ struct AttentionArgs {
   const void* queries = nullptr;  // [num_rows, Hq, D], roped
   PagedKv kv;                     // holds this step's keys and values too
   BlockSets sets;                 // bits null: every tile reads everything
+  AttentionPlan plan;             // of the batch; read by kCuda
   float scale = 0.0f;             // > 0, usually 1 / sqrt(D)
 
   void* out = nullptr;           // out [num_rows, Hq, D]
@@ -37,8 +39,15 @@ struct AttentionArgs {
 // on chunking or on the number of threads. kv.pooled_keys is not read; neither
 // are tokens of a page past those present, whatever is there.
 // INVALID_ARGUMENT: shapes disagree. UNIMPLEMENTED: no kernel for this shape.
+//
+// kCuda does not look into what is in device memory: `batch`, before it went
+// there, has passed CheckBatch and CheckPages, and `sets` covers it.
 absl::Status Attend(Backend backend, const AttentionArgs& args,
                     DeviceStream stream);
+
+// Bytes of DeviceStream::workspace that Attend needs. Read of `args`: the
+// batch's counts, the plan's numbers, dtype and shapes.
+int64_t AttentionWorkspaceBytes(Backend backend, const AttentionArgs& args);
 
 }  // namespace seer
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <map>
 #include <random>
@@ -16,6 +17,10 @@
 #include "kernels/attention/cpu/instruction_set.h"
 #include "tests/testing/kernels/attention_case.h"
 #include "tests/testing/kernels/plain_attention.h"
+#ifdef SEER_CUDA
+#include "tests/testing/kernels/cuda/device_array.h"
+#include "tests/testing/kernels/cuda/device_attention.h"
+#endif
 
 namespace seer {
 namespace {
@@ -69,7 +74,7 @@ struct Expected {
   AttentionResult plain, reference;
 };
 
-// The cases that every instruction set is compared on, made once.
+// The cases that every target is compared on, made once.
 using Cases = std::vector<Expected>;
 
 const Cases& RandomBatches(DType dtype) {
@@ -109,56 +114,92 @@ const Cases& BlockBorders(DType dtype) {
   return cases;
 }
 
-const Expected& LongSequences(DType dtype) {
+const Cases& LongSequences(DType dtype) {
   static std::map<DType, Cases>& made = *new std::map<DType, Cases>;
   Cases& cases = made[dtype];
-  if (cases.empty()) {
-    cases.emplace_back(
-        AttentionCase({1, 3, 64}, dtype,
-                      {WholePrompt(1000), PromptChunk(4097, 4032, 4097),
-                       PromptChunk(8191, 8128, 8191), GeneratedRows(9, 4096, 1),
-                       GeneratedRows(8000, 8180, 11)},
-                      {SetPattern::kSparse, SetPattern::kSparse,
-                       SetPattern::kAll, SetPattern::kAll, SetPattern::kAll},
-                      Seeds(5)));
+  if (!cases.empty()) return cases;
+  for (const int32_t head_dim : {64, 128}) {
+    cases.emplace_back(AttentionCase(
+        {1, 3, head_dim}, dtype,
+        {WholePrompt(1000), PromptChunk(4097, 4032, 4097),
+         PromptChunk(8191, 8128, 8191), PromptChunk(8191, 8064, 8191),
+         GeneratedRows(9, 4096, 1), GeneratedRows(8000, 8180, 11)},
+        {SetPattern::kSparse, SetPattern::kSparse, SetPattern::kAll,
+         SetPattern::kSparse, SetPattern::kAll, SetPattern::kAll},
+        Seeds(6)));
   }
-  return cases.front();
+  return cases;
+}
+
+// A backend, or a part of one, for one dtype.
+struct AttentionTarget {
+  std::string name;
+  DType dtype;
+  std::function<std::string()> missing;  // why it cannot run here; empty: can
+  std::function<void(const AttentionArgs&, Executor*)> attend;
+};
+
+std::string DTypeName(DType dtype) {
+  return dtype == DType::kFloat32 ? "fp32" : "bf16";
 }
 
 // The CPU backend with each of its instruction sets that has a kernel.
-struct CpuTarget {
-  InstructionSet instruction_set;
-  DType dtype;
-};
-
-std::vector<CpuTarget> CpuTargets() {
-  std::vector<CpuTarget> targets;
+void AppendCpuTargets(DType dtype, std::vector<AttentionTarget>* targets) {
   for (const InstructionSet set : kInstructionSets) {
-    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
-      if (HasKernel(set, dtype)) targets.push_back({set, dtype});
-    }
+    if (!HasKernel(set, dtype)) continue;
+    AttentionTarget target;
+    target.name = std::string(Name(set)) + "_on_" + DTypeName(dtype);
+    target.dtype = dtype;
+    target.missing = [set] {
+      return IsSupported(set) ? std::string()
+                              : std::string("this machine has no ") + Name(set);
+    };
+    target.attend = [set](const AttentionArgs& args, Executor* executor) {
+      DeviceStream stream;
+      stream.executor = executor;
+      AttendOnCpu(args, set, stream);
+    };
+    targets->push_back(target);
+  }
+}
+
+#ifdef SEER_CUDA
+void AppendCudaTarget(DType dtype, std::vector<AttentionTarget>* targets) {
+  targets->push_back({"cuda_on_" + DTypeName(dtype), dtype, MissingCudaDevice,
+                      [](const AttentionArgs& args, Executor*) {
+                        const absl::Status status = AttendOnDevice(args);
+                        EXPECT_TRUE(status.ok()) << status;
+                      }});
+}
+#else
+void AppendCudaTarget(DType, std::vector<AttentionTarget>*) {}
+#endif
+
+std::vector<AttentionTarget> AttentionTargets() {
+  std::vector<AttentionTarget> targets;
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    AppendCpuTargets(dtype, &targets);
+    AppendCudaTarget(dtype, &targets);
   }
   return targets;
 }
 
-class CpuAttentionTest : public testing::TestWithParam<CpuTarget> {
+class AttentionTargetTest : public testing::TestWithParam<AttentionTarget> {
  protected:
   void SetUp() override {
-    if (!IsSupported(instruction_set())) {
-      GTEST_SKIP() << "this machine has no " << Name(instruction_set());
-    }
+    const std::string missing = GetParam().missing();
+    if (!missing.empty()) GTEST_SKIP() << missing;
   }
 
-  InstructionSet instruction_set() const { return GetParam().instruction_set; }
   DType dtype() const { return GetParam().dtype; }
 
+  void AttendAlone(const AttentionArgs& args) const {
+    GetParam().attend(args, nullptr);
+  }
   AttentionResult Run(const AttentionCase& c, int num_threads = 2) const {
     ThreadPool threads(num_threads);
-    DeviceStream stream;
-    stream.executor = &threads;
-    return c.Run([&](const AttentionArgs& args) {
-      AttendOnCpu(args, instruction_set(), stream);
-    });
+    return c.Run(
+        [&](const AttentionArgs& args) { GetParam().attend(args, &threads); });
   }
 
   void ExpectMatchesReference(const Expected& e) const {
@@ -167,25 +208,28 @@ class CpuAttentionTest : public testing::TestWithParam<CpuTarget> {
   }
 };
 
-TEST_P(CpuAttentionTest, MatchesReferenceOnRandomBatches) {
+TEST_P(AttentionTargetTest, MatchesReferenceOnRandomBatches) {
   for (const Expected& e : RandomBatches(dtype())) {
     SCOPED_TRACE("group " + std::to_string(e.step.shape().group));
     ExpectMatchesReference(e);
   }
 }
 
-TEST_P(CpuAttentionTest, MatchesReferenceAtBlockBorders) {
+TEST_P(AttentionTargetTest, MatchesReferenceAtBlockBorders) {
   for (const Expected& e : BlockBorders(dtype())) {
     SCOPED_TRACE("rows " + std::to_string(e.step.batch().num_rows));
     ExpectMatchesReference(e);
   }
 }
 
-TEST_P(CpuAttentionTest, MatchesReferenceOnLongSequences) {
-  ExpectMatchesReference(LongSequences(dtype()));
+TEST_P(AttentionTargetTest, MatchesReferenceOnLongSequences) {
+  for (const Expected& e : LongSequences(dtype())) {
+    SCOPED_TRACE("head_dim " + std::to_string(e.step.shape().head_dim));
+    ExpectMatchesReference(e);
+  }
 }
 
-TEST_P(CpuAttentionTest, ChunkedEqualsWhole) {
+TEST_P(AttentionTargetTest, ChunkedEqualsWhole) {
   const AttentionShape shape = {2, 3, 64};
   const std::vector<SetPattern> sparse = {SetPattern::kSparse};
   const AttentionCase whole(shape, dtype(), {WholePrompt(1000)}, sparse,
@@ -200,7 +244,7 @@ TEST_P(CpuAttentionTest, ChunkedEqualsWhole) {
   }
 }
 
-TEST_P(CpuAttentionTest, NeighboursChangeNothing) {
+TEST_P(AttentionTargetTest, NeighboursChangeNothing) {
   const AttentionShape shape = {2, 3, 64};
   const std::vector<SliceSpec> specs = {
       WholePrompt(200), GeneratedRows(5, 1500, 1), PromptChunk(777, 320, 512),
@@ -221,32 +265,31 @@ TEST_P(CpuAttentionTest, NeighboursChangeNothing) {
 }
 
 // As when a preempted request recomputes the rows it had generated one by one.
-TEST_P(CpuAttentionTest, GeneratedRowsAreTheSameAloneAndTogether) {
-  const AttentionShape shape = {1, 9, 80};
-  const AttentionCase together(shape, dtype(), {GeneratedRows(40, 1270, 60)},
-                               {}, Seeds(1));
-  const AttentionResult result = Run(together);
-  for (const int32_t i : {0, 8, 9, 10, 31, 59}) {
-    const AttentionCase alone(shape, dtype(), {GeneratedRows(40, 1270 + i, 1)},
-                              {}, Seeds(1));
-    ExpectSame(Run(alone), Rows(together, result, i, 1));
+TEST_P(AttentionTargetTest, GeneratedRowsAreTheSameAloneAndTogether) {
+  for (const int32_t head_dim : {64, 80}) {
+    const AttentionShape shape = {1, 9, head_dim};
+    const AttentionCase together(shape, dtype(), {GeneratedRows(40, 1270, 60)},
+                                 {}, Seeds(1));
+    const AttentionResult result = Run(together);
+    for (const int32_t i : {0, 8, 9, 10, 31, 59}) {
+      const AttentionCase alone(shape, dtype(),
+                                {GeneratedRows(40, 1270 + i, 1)}, {}, Seeds(1));
+      ExpectSame(Run(alone), Rows(together, result, i, 1));
+    }
   }
 }
 
-TEST_P(CpuAttentionTest, ThreadsChangeNothing) {
+TEST_P(AttentionTargetTest, ThreadsChangeNothing) {
   const AttentionCase c(
       {1, 4, 64}, dtype(),
       {WholePrompt(500), GeneratedRows(5, 3000, 1), GeneratedRows(5, 64, 20)},
       {SetPattern::kSparse, SetPattern::kAll, SetPattern::kAll}, Seeds(3));
   const AttentionResult one = Run(c, 1);
   ExpectSame(Run(c, 3), one);
-  ExpectSame(c.Run([&](const AttentionArgs& args) {
-    AttendOnCpu(args, instruction_set(), {});
-  }),
-             one);
+  ExpectSame(c.Run([&](const AttentionArgs& args) { AttendAlone(args); }), one);
 }
 
-TEST_P(CpuAttentionTest, FullSetsEqualDense) {
+TEST_P(AttentionTargetTest, FullSetsEqualDense) {
   const std::vector<SliceSpec> specs = {WholePrompt(500),
                                         PromptChunk(700, 256, 384)};
   const AttentionShape shape = {1, 5, 128};
@@ -256,7 +299,7 @@ TEST_P(CpuAttentionTest, FullSetsEqualDense) {
   ExpectSame(Run(full), Run(dense));
 }
 
-TEST_P(CpuAttentionTest, EmptySetsGiveZero) {
+TEST_P(AttentionTargetTest, EmptySetsGiveZero) {
   const AttentionCase c({1, 2, 64}, dtype(), {WholePrompt(130)},
                         {SetPattern::kEmpty}, Seeds(1));
   const AttentionResult result = Run(c);
@@ -264,19 +307,19 @@ TEST_P(CpuAttentionTest, EmptySetsGiveZero) {
   EXPECT_EQ(result.log_sum_exp, std::vector<float>(130 * 2, -kInf));
 }
 
-TEST_P(CpuAttentionTest, LogSumExpIsOptional) {
+TEST_P(AttentionTargetTest, LogSumExpIsOptional) {
   const AttentionCase c({1, 2, 64}, dtype(),
                         {WholePrompt(130), GeneratedRows(5, 2000, 1)}, {},
                         Seeds(2));
   const AttentionResult without = c.Run([&](AttentionArgs args) {
     args.log_sum_exp = nullptr;
-    AttendOnCpu(args, instruction_set(), {});
+    AttendAlone(args);
   });
   EXPECT_TRUE(SameBits(without.out, Run(c).out));
 }
 
 // Scores far apart and far from 0, as sharp heads have them.
-TEST_P(CpuAttentionTest, LargeScoresStayFinite) {
+TEST_P(AttentionTargetTest, LargeScoresStayFinite) {
   const AttentionCase c({1, 1, 64}, dtype(), {WholePrompt(300)}, {}, Seeds(1));
   const auto sharpen = [](AttentionArgs args) {
     args.scale = 40.0f;
@@ -284,9 +327,8 @@ TEST_P(CpuAttentionTest, LargeScoresStayFinite) {
   };
   const AttentionCase wide = c.Widened();
   EXPECT_TRUE(WithinAttentionBudget(
-      c.Args(nullptr, nullptr), c.Run([&](const AttentionArgs& args) {
-        AttendOnCpu(sharpen(args), instruction_set(), {});
-      }),
+      c.Args(nullptr, nullptr),
+      c.Run([&](const AttentionArgs& args) { AttendAlone(sharpen(args)); }),
       c.Run([&](const AttentionArgs& args) { AttendPlainly(sharpen(args)); }),
       wide.Run([&](const AttentionArgs& args) {
         ASSERT_TRUE(Attend(Backend::kReference, sharpen(args), {}).ok());
@@ -294,10 +336,9 @@ TEST_P(CpuAttentionTest, LargeScoresStayFinite) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    All, CpuAttentionTest, testing::ValuesIn(CpuTargets()),
-    [](const testing::TestParamInfo<CpuTarget>& target) {
-      return std::string(Name(target.param.instruction_set)) +
-             (target.param.dtype == DType::kFloat32 ? "_on_fp32" : "_on_bf16");
+    All, AttentionTargetTest, testing::ValuesIn(AttentionTargets()),
+    [](const testing::TestParamInfo<AttentionTarget>& target) {
+      return target.param.name;
     });
 
 TEST(AttentionTest, CpuBackendUsesTheBestInstructionSet) {

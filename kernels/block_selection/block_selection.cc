@@ -118,6 +118,8 @@ absl::Status SelectBlocks(Backend backend, const BlockSelectionArgs& args,
     case Backend::kCpu:
       SelectBlocksCpu(args, executor);
       break;
+    case Backend::kCuda:
+      return absl::UnimplementedError("block_selection: no GPU kernel");
     default:
       return absl::InvalidArgumentError("block_selection: unknown backend");
   }

@@ -98,6 +98,8 @@ absl::Status GateScore(Backend backend, const GateScoreArgs& args,
     case Backend::kCpu:
       GateScoreCpu(args, executor);
       return absl::OkStatus();
+    case Backend::kCuda:
+      return absl::UnimplementedError("gate_score: no GPU kernel");
   }
   return absl::InvalidArgumentError("gate_score: unknown backend");
 }

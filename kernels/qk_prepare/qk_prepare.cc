@@ -81,6 +81,8 @@ absl::Status QkPrepare(Backend backend, const QkPrepareArgs& given,
     case Backend::kCpu:
       QkPrepareCpu(args, executor);
       return absl::OkStatus();
+    case Backend::kCuda:
+      return absl::UnimplementedError("qk_prepare: no GPU kernel");
   }
   return absl::InvalidArgumentError("qk_prepare: unknown backend");
 }

@@ -38,7 +38,7 @@ _LINT = [
 # threads themselves, but for what links LibTorch, which is not built for them.
 _SANITIZED = (
     "tests(//base/... + //kernels/... + //engine/... + //server/...)"
-    " except rdeps(//..., @libtorch//...)"
+    " except rdeps(//..., @libtorch//...) except attr(tags, '\\bcuda\\b', //...)"
 )
 
 
@@ -107,6 +107,9 @@ def run_everything():
     for name, command in _LINT:
         tally.add(run_step(name, command))
     tally.add(run_bazel_tests("tests", [], ["//..."]))
+    # Compiles the GPU backend; of its tests, runs those that need no GPU.
+    flags = ["--config=cuda", "--test_tag_filters=cuda"]
+    tally.add(run_bazel_tests("cuda", flags, ["//kernels/..."]))
     plain = query(_SANITIZED)
     if not plain:
         tally.failures.append("sanitizers: found no test to run")

@@ -1,0 +1,193 @@
+#include "kernels/attention/cuda/attention_cuda.h"
+
+#include <cuda_runtime_api.h>
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "kernels/attention/attention_plan.h"
+#include "kernels/attention/cuda/decode.h"
+#include "kernels/attention/cuda/generic.h"
+#include "kernels/attention/cuda/prefill.h"
+#include "kernels/attention/cuda/tensor_maps.h"
+
+namespace seer {
+namespace {
+
+bool HasFastKernel(const AttentionArgs& args) {
+  return args.dtype == DType::kBFloat16 &&
+         (args.kv.head_dim == 64 || args.kv.head_dim == 128);
+}
+
+int32_t NumGeneratedTiles(const AttentionArgs& args) {
+  return args.batch.num_tiles - args.batch.num_prompt_tiles;
+}
+
+// Places of arrays one after the other in the workspace.
+class Placer {
+ public:
+  explicit Placer(void* workspace) : base_(static_cast<char*>(workspace)) {}
+
+  // Null where there is no workspace: sizes are counted all the same.
+  template <class T>
+  T* Place(int64_t count) {
+    const int64_t at = bytes_;
+    bytes_ +=
+        (count * int64_t{sizeof(T)} + kAlignment - 1) / kAlignment * kAlignment;
+    return base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + at);
+  }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  static constexpr int64_t kAlignment = 256;
+  char* const base_;
+  int64_t bytes_ = 0;
+};
+
+// What the fast kernels run on.
+struct CudaPlan {
+  cuda::PrefillParams prefill;
+  cuda::DecodeParams decode;
+  int64_t counter_bytes = 0;  // at the workspace's begin; to be zero
+  int64_t bytes = 0;          // of the workspace
+};
+
+void DescribePrefill(const AttentionArgs& args, cuda::PrefillParams* p) {
+  p->parts = args.plan.parts;
+  p->num_parts = args.plan.num_parts;
+  p->num_split_parts = args.plan.num_partial_tiles;
+  p->num_key_blocks = args.plan.num_key_blocks;
+  p->num_query_heads = args.num_query_heads;
+  p->num_kv_heads = args.kv.num_kv_heads;
+  p->scale_log2 = args.scale * static_cast<float>(M_LOG2E);
+  if (args.sets.bits != nullptr) {
+    p->bits = reinterpret_cast<const uint32_t*>(args.sets.bits);
+    p->counts = args.sets.counts;
+    p->num_half_words = 2 * args.sets.num_words;
+  }
+  p->out = args.out;
+  p->log_sum_exp = args.log_sum_exp;
+}
+
+void DescribeDecode(const AttentionArgs& args, cuda::DecodeParams* p) {
+  p->sequences = args.batch.sequences;
+  p->tiles = args.batch.tiles + args.batch.num_prompt_tiles;
+  p->num_tiles = NumGeneratedTiles(args);
+  p->num_query_heads = args.num_query_heads;
+  p->num_kv_heads = args.kv.num_kv_heads;
+  p->scale_log2 = args.scale * static_cast<float>(M_LOG2E);
+  // Parts grow with the blocks up to their largest number, then shrink again.
+  p->max_parts = args.plan.max_generated_blocks >=
+                         cuda::kMinDecodeBlocks * cuda::kMaxDecodeParts
+                     ? cuda::kMaxDecodeParts
+                     : cuda::NumDecodeParts(args.plan.max_generated_blocks);
+  const int32_t rows =
+      cuda::DecodeChunkRows(args.num_query_heads / args.kv.num_kv_heads);
+  p->num_chunks = (args.plan.max_generated_rows + rows - 1) / rows;
+  p->queries = args.queries;
+  p->pages = args.kv.pages;
+  p->out = args.out;
+  p->log_sum_exp = args.log_sum_exp;
+}
+
+CudaPlan Plan(const AttentionArgs& args, void* workspace) {
+  CudaPlan plan;
+  DescribePrefill(args, &plan.prefill);
+  DescribeDecode(args, &plan.decode);
+  const int64_t partial_rows =
+      int64_t{args.plan.num_partial_tiles} * args.num_query_heads;
+  const int64_t groups = NumDecodeGroups(plan.decode);
+  const int64_t decode_rows =
+      plan.decode.max_parts > 1
+          ? groups * plan.decode.max_parts * cuda::kDecodeRows
+          : 0;
+  Placer placer(workspace);
+  plan.prefill.num_claimed = placer.Place<unsigned>(1);
+  plan.prefill.arrivals = placer.Place<unsigned>(partial_rows);
+  plan.decode.arrivals = placer.Place<unsigned>(groups);
+  plan.counter_bytes = placer.bytes();
+  plan.prefill.partial_log2_sums =
+      placer.Place<float>(partial_rows * kBlockSize);
+  plan.decode.partial_log2_sums = placer.Place<float>(decode_rows);
+  plan.prefill.partial_outs =
+      placer.Place<float>(partial_rows * kBlockSize * args.kv.head_dim);
+  plan.decode.partial_outs =
+      placer.Place<float>(decode_rows * args.kv.head_dim);
+  plan.bytes = placer.bytes();
+  return plan;
+}
+
+absl::Status ToStatus(cudaError_t error) {
+  if (error == cudaSuccess) return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat("attention: ", cudaGetErrorString(error)));
+}
+
+absl::Status AttendFast(const AttentionArgs& args, DeviceStream stream) {
+  const CudaPlan plan = Plan(args, stream.workspace);
+  if (stream.workspace == nullptr || stream.workspace_bytes < plan.bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("attention: a workspace of ", stream.workspace_bytes,
+                     " bytes, want ", plan.bytes));
+  }
+  SEER_RETURN_IF_ERROR(ToStatus(cudaMemsetAsync(
+      stream.workspace, 0, plan.counter_bytes, stream.cuda_stream)));
+  if (args.batch.num_prompt_tiles > 0) {
+    cuda::PrefillMaps maps;
+    SEER_RETURN_IF_ERROR(
+        cuda::EncodePrefillMaps(args.queries, args.batch.num_rows,
+                                args.num_query_heads, args.kv, &maps));
+    SEER_RETURN_IF_ERROR(ToStatus(cuda::LaunchPrefill(
+        plan.prefill, maps, args.kv.head_dim, stream.cuda_stream)));
+  }
+  if (NumGeneratedTiles(args) > 0) {
+    SEER_RETURN_IF_ERROR(ToStatus(
+        cuda::LaunchDecode(plan.decode, args.kv.head_dim, stream.cuda_stream)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AttendGenerically(const AttentionArgs& args, DeviceStream stream) {
+  cuda::GenericParams params;
+  params.batch = args.batch;
+  params.num_query_heads = args.num_query_heads;
+  params.queries = args.queries;
+  params.kv = args.kv;
+  params.sets = args.sets;
+  params.scale = args.scale;
+  params.out = args.out;
+  params.log_sum_exp = args.log_sum_exp;
+  return ToStatus(cuda::LaunchGeneric(params, args.dtype, stream.cuda_stream));
+}
+
+absl::Status CheckPlan(const AttentionArgs& args) {
+  const AttentionPlan& plan = args.plan;
+  if (args.batch.num_prompt_tiles > 0 &&
+      (plan.parts == nullptr || plan.num_parts < args.batch.num_prompt_tiles)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("attention: a plan of ", plan.num_parts, " parts for ",
+                     args.batch.num_prompt_tiles, " prompt tiles"));
+  }
+  if (NumGeneratedTiles(args) > 0 &&
+      (plan.max_generated_blocks < 1 || plan.max_generated_rows < 1)) {
+    return absl::InvalidArgumentError(
+        "attention: a plan without generated tiles for a batch with some");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status AttendOnCuda(const AttentionArgs& args, DeviceStream stream) {
+  if (args.batch.num_tiles == 0) return absl::OkStatus();
+  if (!HasFastKernel(args)) return AttendGenerically(args, stream);
+  SEER_RETURN_IF_ERROR(CheckPlan(args));
+  return AttendFast(args, stream);
+}
+
+int64_t CudaAttentionWorkspaceBytes(const AttentionArgs& args) {
+  return HasFastKernel(args) ? Plan(args, nullptr).bytes : 0;
+}
+
+}  // namespace seer
