@@ -26,7 +26,7 @@ struct ThreadPool::Loop {
   const int64_t n;
   const absl::FunctionRef<void(int64_t)> fn;
   std::atomic<int64_t> next{0};
-  int num_helpers = 0;  // workers inside RunItems; guarded by the pool's mutex
+  int num_workers = 0;  // workers inside RunItems; guarded by the pool's mutex
 };
 
 ThreadPool::ThreadPool(int num_threads) {
@@ -63,9 +63,9 @@ void ThreadPool::ParallelFor(int64_t n, absl::FunctionRef<void(int64_t)> fn) {
 
   MutexLock lock(&mutex_);
   loops_.erase(std::remove(loops_.begin(), loops_.end(), &loop), loops_.end());
-  // The helpers left are inside their last item. A wait here cannot be
+  // The workers left are inside their last item. A wait here cannot be
   // circular: an item that runs a loop of its own takes part in it and so ends.
-  while (loop.num_helpers > 0) helper_left_.Wait(&mutex_);
+  while (loop.num_workers > 0) workers_left_.Wait(&mutex_);
 }
 
 void ThreadPool::RunWorker() {
@@ -74,13 +74,13 @@ void ThreadPool::RunWorker() {
     while (loops_.empty() && !stopping_) loops_changed_.Wait(&mutex_);
     if (stopping_) return;
     Loop* const loop = loops_.front();
-    ++loop->num_helpers;
+    ++loop->num_workers;
     mutex_.Unlock();
     loop->RunItems();
     mutex_.Lock();
     // All items are handed out: nobody else needs to look at this loop.
     loops_.erase(std::remove(loops_.begin(), loops_.end(), loop), loops_.end());
-    if (--loop->num_helpers == 0) helper_left_.NotifyAll();
+    if (--loop->num_workers == 0) workers_left_.NotifyAll();
   }
 }
 

@@ -41,7 +41,7 @@ class ThreadPool final : public Executor {
 
   Mutex mutex_;
   CondVar loops_changed_;  // a loop was added, or stopping_ was set
-  CondVar helper_left_;    // some loop's num_helpers fell to 0
+  CondVar workers_left_;   // some loop's num_workers fell to 0
 
   // Loops that may have items left. Each lives on its caller's stack, and
   // leaves the list before its caller returns.
