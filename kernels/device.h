@@ -35,6 +35,13 @@ struct DeviceStream {
   int64_t workspace_bytes = 0;
 };
 
+// Where a call's loops run: the stream's executor, or the calling thread.
+inline Executor& ExecutorOf(const DeviceStream& stream) {
+  // Shared by all: it holds nothing.
+  static InlineExecutor calling_thread;
+  return stream.executor != nullptr ? *stream.executor : calling_thread;
+}
+
 }  // namespace seer
 
 #endif  // SEER_KERNELS_DEVICE_H_

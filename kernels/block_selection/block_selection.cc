@@ -3,7 +3,6 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
-#include "base/executor.h"
 #include "base/status_macros.h"
 #include "kernels/argument_checks.h"
 #include "kernels/block_selection/cpu/block_selection_cpu.h"
@@ -108,15 +107,12 @@ void AddSelected(const BlockSelectionArgs& args) {
 absl::Status SelectBlocks(Backend backend, const BlockSelectionArgs& args,
                           DeviceStream stream) {
   SEER_RETURN_IF_ERROR(Check(args));
-  InlineExecutor inline_executor;
-  Executor& executor =
-      stream.executor == nullptr ? inline_executor : *stream.executor;
   switch (backend) {
     case Backend::kReference:
       SelectBlocksReference(args);
       break;
     case Backend::kCpu:
-      SelectBlocksCpu(args, executor);
+      SelectBlocksCpu(args, ExecutorOf(stream));
       break;
     case Backend::kCuda:
       return absl::UnimplementedError("block_selection: no GPU kernel");

@@ -88,15 +88,12 @@ void GateScoreCpu(const GateScoreArgs& args, Executor& executor) {
 absl::Status GateScore(Backend backend, const GateScoreArgs& args,
                        DeviceStream stream) {
   SEER_RETURN_IF_ERROR(Check(args));
-  InlineExecutor inline_executor;
-  Executor& executor =
-      stream.executor == nullptr ? inline_executor : *stream.executor;
   switch (backend) {
     case Backend::kReference:
       GateScoreReference(args);
       return absl::OkStatus();
     case Backend::kCpu:
-      GateScoreCpu(args, executor);
+      GateScoreCpu(args, ExecutorOf(stream));
       return absl::OkStatus();
     case Backend::kCuda:
       return absl::UnimplementedError("gate_score: no GPU kernel");

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/executor.h"
 #include "base/status_macros.h"
 #include "kernels/argument_checks.h"
 #include "kernels/qk_prepare/cpu/qk_prepare_cpu.h"
@@ -70,16 +69,12 @@ absl::Status QkPrepare(Backend backend, const QkPrepareArgs& given,
   if (args.key_row_stride == 0) args.key_row_stride = key_width;
   if (args.value_row_stride == 0) args.value_row_stride = key_width;
   SEER_RETURN_IF_ERROR(Check(args));
-
-  InlineExecutor inline_executor;
-  Executor& executor =
-      stream.executor == nullptr ? inline_executor : *stream.executor;
   switch (backend) {
     case Backend::kReference:
       QkPrepareReference(args);
       return absl::OkStatus();
     case Backend::kCpu:
-      QkPrepareCpu(args, executor);
+      QkPrepareCpu(args, ExecutorOf(stream));
       return absl::OkStatus();
     case Backend::kCuda:
       return absl::UnimplementedError("qk_prepare: no GPU kernel");

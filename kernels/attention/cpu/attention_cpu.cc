@@ -132,9 +132,7 @@ PanelKernel KernelOf(InstructionSet instruction_set, int head_dim) {
 
 void AttendOnCpu(const AttentionArgs& args, InstructionSet instruction_set,
                  DeviceStream stream) {
-  InlineExecutor calling_thread;
-  Executor& executor =
-      stream.executor != nullptr ? *stream.executor : calling_thread;
+  Executor& executor = ExecutorOf(stream);
   const PanelPlan plan = PlanPanels(args);
   const PanelKernel kernel = KernelOf(instruction_set, args.kv.head_dim);
   Partials partials(plan.num_partial_rows, args.kv.head_dim);
