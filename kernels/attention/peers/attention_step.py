@@ -230,12 +230,14 @@ class Step:
         seen = position[None] <= positions[:, None]
         if mask is not None:
             seen &= mask[:, position // BLOCK]
-        scores = self.queries[rows, head].double() @ keys.double().T
-        scores = (scores / math.sqrt(self.dim)).masked_fill_(~seen, -math.inf)
+        queries = self.queries[rows, head]
+        scores, plain_scores = (
+            (queries.to(wide) @ keys.to(wide).T / math.sqrt(self.dim)).masked_fill_(
+                ~seen, -math.inf) for wide in (torch.float64, torch.float32))
         want_sum = scores.logsumexp(-1)
-        weights = scores.softmax(-1).nan_to_num()
-        want = weights @ values.double()
-        plain = (weights.to(dtype).float() @ values.float()).to(dtype)
+        want = scores.softmax(-1).nan_to_num() @ values.double()
+        plain = plain_scores.softmax(-1).nan_to_num().to(dtype).float()
+        plain = (plain @ values.float()).to(dtype)
         scale = want.norm().clamp_min(1e-9)
         error = (self.out[rows, head].double() - want).norm() / scale
         plain_error = (plain.double() - want).norm() / scale

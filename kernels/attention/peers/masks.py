@@ -6,7 +6,7 @@ wanted over the causal triangle; rows that see fewer read all they see.
 
 import torch
 
-from attention_step import DEVICE
+from attention_step import BLOCK, DEVICE
 
 
 def row_budget(n, density):
