@@ -15,8 +15,8 @@ namespace seer {
 namespace {
 
 StepKind KindOf(const StepPlan& plan) {
-  if (plan.num_decode_rows == 0) return StepKind::kPrefill;
-  return plan.num_prompt_tokens == 0 ? StepKind::kDecode : StepKind::kMixed;
+  if (plan.work.decode_rows == 0) return StepKind::kPrefill;
+  return plan.work.prompt_tokens == 0 ? StepKind::kDecode : StepKind::kMixed;
 }
 
 absl::Status OutOfMemoryError() {
@@ -164,11 +164,11 @@ void EngineLoop::RunStep(const StepPlan& plan, absl::Duration scheduler_time) {
     return;
   }
   parts_.scheduler->Commit();
-  parts_.admission->RecordStep(plan.num_prompt_tokens, absl::Now() - begin);
+  parts_.admission->RecordStep(plan.work.prompt_tokens, absl::Now() - begin);
   StepReport report;
   report.kind = KindOf(plan);
-  report.prompt_tokens = plan.num_prompt_tokens;
-  report.decode_rows = plan.num_decode_rows;
+  report.prompt_tokens = plan.work.prompt_tokens;
+  report.decode_rows = plan.work.decode_rows;
   report.prepare_time = forward->prepare_time;
   report.gate_time = forward->gate_time;
   report.attention_time = forward->attention_time;
@@ -190,8 +190,8 @@ void EngineLoop::FailStep(const StepPlan& plan, const absl::Status& status) {
   }
   Log(LogLevel::kError, "a step found no memory; its requests end",
       {{"status", status.ToString()},
-       {"prompt_tokens", plan.num_prompt_tokens},
-       {"decode_rows", plan.num_decode_rows}});
+       {"prompt_tokens", plan.work.prompt_tokens},
+       {"decode_rows", plan.work.decode_rows}});
   for (const PlannedSlice& slice : plan.slices) {
     const auto found = runs_.find(slice.request);
     if (found != runs_.end()) Retire(found, OutOfMemoryError());
@@ -264,7 +264,7 @@ void EngineLoop::CountStep(const StepPlan& plan, const StepOutcomes& outcomes,
   MutexLock lock(&stats_mutex_);
   stats_.last_step_time = absl::Now();
   stats_.gate_time_total += gate_time;
-  stats_.prompt_tokens_computed_total += plan.num_prompt_tokens;
+  stats_.prompt_tokens_computed_total += plan.work.prompt_tokens;
   for (const std::vector<RowOutcome>& rows : outcomes) {
     for (const RowOutcome& row : rows) {
       stats_.output_tokens_total += static_cast<int64_t>(row.drawn.size());

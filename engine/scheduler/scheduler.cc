@@ -22,6 +22,23 @@ int64_t TotalBlocks(const SequenceLengths& lengths) {
   return NumBlocks(lengths.prompt_len + lengths.max_tokens);
 }
 
+// Blocks that a query head reads of the prompt's tile `block`, on average.
+int64_t TileBlocks(const SequenceLengths& lengths, int64_t block) {
+  const bool dense =
+      block + lengths.dense_last_tiles >= NumBlocks(lengths.prompt_len);
+  return dense ? block + 1 : std::min(block + 1, lengths.blocks_a_tile);
+}
+
+// Adds the prompt's tiles from position `begin` on, `num_tokens` of them.
+void AddPromptWork(const SequenceLengths& lengths, int64_t begin,
+                   int64_t num_tokens, StepWork* work) {
+  work->prompt_tokens += num_tokens;
+  for (int64_t block = begin / kBlockSize;
+       block < NumBlocks(begin + num_tokens); ++block) {
+    work->prompt_blocks += TileBlocks(lengths, block);
+  }
+}
+
 int64_t NumSequences(const SequenceLengths& lengths) {
   return lengths.max_tokens == 0 ? 1 : lengths.num_choices;
 }
@@ -69,6 +86,9 @@ struct Scheduler::PendingCopy {
 absl::Status SchedulerOptions::Validate() const {
   if (max_running < 1) {
     return absl::InvalidArgumentError("max_running is below 1");
+  }
+  if (step_time <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError("step_time is not positive");
   }
   if (max_step_tokens > kMaxPositions) {
     return absl::InvalidArgumentError("max_step_tokens is over 2^31 - 1");
@@ -181,13 +201,14 @@ void Scheduler::SetHeld(RequestId id, bool held) {
 const StepPlan& Scheduler::Plan() {
   plan_.copies.clear();
   plan_.slices.clear();
-  plan_.num_prompt_tokens = 0;
-  plan_.num_decode_rows = 0;
+  plan_.work = StepWork();
   StartWaiting();
   // Running sequences first, so that a long prompt costs them at most the
   // time of one step; Validate leaves room for a chunk beside all of them.
-  PlanPrompts(options_.max_step_tokens - CountDecodeRows());
+  CountDecodeRows();
+  PlanPrompts();
   PlanDecodeRows();
+  plan_.predicted_time = costs_.Predict(plan_.work);
   if (!plan_.slices.empty()) {
     for (const PendingCopy& pending : pending_copies_) {
       plan_.copies.push_back(pending.copy);
@@ -195,6 +216,10 @@ const StepPlan& Scheduler::Plan() {
   }
   plan_open_ = true;
   return plan_;
+}
+
+void Scheduler::RecordStepTime(absl::Duration duration) {
+  if (plan_open_) costs_.Record(plan_.work, duration);
 }
 
 void Scheduler::Commit() {
@@ -246,38 +271,58 @@ void Scheduler::StartWaiting() {
   }
 }
 
-int64_t Scheduler::CountDecodeRows() const {
-  int64_t count = 0;
+void Scheduler::CountDecodeRows() {
   for (const auto& request : running_) {
     for (const Sequence& choice : request->choices) {
-      count += request->HasDecodeRow(choice);
+      if (!request->HasDecodeRow(choice)) continue;
+      ++plan_.work.decode_rows;
+      plan_.work.decode_blocks += NumBlocks(choice.num_computed + 1);
     }
   }
-  return count;
 }
 
-void Scheduler::PlanPrompts(int64_t budget) {
+void Scheduler::PlanPrompts() {
   for (const auto& request : running_) {
-    const int64_t left = request->prompt_left();
-    if (left == 0 || request->held) continue;
-    int64_t chunk = std::min(left, options_.fixed_chunk_tokens.value_or(left));
-    if (chunk > budget) {
-      if (options_.fixed_chunk_tokens.has_value()) return;
-      chunk = budget / kBlockSize * kBlockSize;
-      if (chunk == 0) return;
-    }
+    if (request->prompt_left() == 0 || request->held) continue;
+    const int64_t chunk = TakeChunk(*request);
+    if (chunk == 0) return;
     AppendSlice(*request, 0, chunk);
-    plan_.num_prompt_tokens += chunk;
-    budget -= chunk;
   }
+}
+
+int64_t Scheduler::TakeChunk(const Request& request) {
+  const int64_t left = request.prompt_left();
+  if (options_.fixed_chunk_tokens.has_value()) {
+    const int64_t chunk = std::min(left, *options_.fixed_chunk_tokens);
+    return TakeRows(request, 0, chunk) ? chunk : 0;
+  }
+  int64_t chunk = 0;
+  while (chunk < left) {
+    const int64_t tile = std::min<int64_t>(left - chunk, kBlockSize);
+    if (!TakeRows(request, chunk, tile)) break;
+    chunk += tile;
+  }
+  return chunk;
+}
+
+bool Scheduler::TakeRows(const Request& request, int64_t skipped,
+                         int64_t num_tokens) {
+  if (plan_.num_tokens() + num_tokens > options_.max_step_tokens) return false;
+  StepWork with = plan_.work;
+  AddPromptWork(request.lengths, request.choices[0].num_computed + skipped,
+                num_tokens, &with);
+  const bool first = plan_.work.prompt_tokens == 0;
+  if (!first && costs_.Predict(with) > options_.step_time) return false;
+  plan_.work = with;
+  return true;
 }
 
 void Scheduler::PlanDecodeRows() {
   for (const auto& request : running_) {
     for (size_t i = 0; i < request->choices.size(); ++i) {
-      if (!request->HasDecodeRow(request->choices[i])) continue;
-      AppendSlice(*request, i, 1);
-      ++plan_.num_decode_rows;
+      if (request->HasDecodeRow(request->choices[i])) {
+        AppendSlice(*request, i, 1);
+      }
     }
   }
 }

@@ -15,13 +15,16 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "engine/kv_cache/page_allocator.h"
+#include "engine/scheduler/step_cost.h"
 #include "engine/scheduler/step_plan.h"
 
 namespace seer {
@@ -29,16 +32,20 @@ namespace seer {
 struct SchedulerOptions {
   // Rows of a step, prompt and generated together.
   int64_t max_step_tokens = 1024;
+  // Prompt chunks are cut so that a step is predicted to take no longer; but a
+  // step with no prompt rows yet always gets 64 of them.
+  absl::Duration step_time = absl::InfiniteDuration();
   // Sequences that run at once; a request counts one for each of its choices.
   int64_t max_running = 256;
   // Every prompt chunk but a prompt's last has exactly this many tokens, so a
-  // request that runs alone is computed in the same steps each time. Unset:
-  // chunks take what the step has left.
+  // request that runs alone is computed in the same steps each time, however
+  // long they take. Unset: chunks take what the step has left.
   std::optional<int64_t> fixed_chunk_tokens;
 
-  // INVALID_ARGUMENT unless max_running >= 1, fixed_chunk_tokens is a positive
-  // multiple of 64, and a step has room for every running sequence's row and
-  // one chunk (of 64 tokens if not fixed): then neither starves the other.
+  // INVALID_ARGUMENT unless max_running >= 1, step_time is positive,
+  // fixed_chunk_tokens is a positive multiple of 64, and a step has room for
+  // every running sequence's row and one chunk (of 64 tokens if not fixed):
+  // then neither starves the other.
   absl::Status Validate() const;
 };
 
@@ -47,6 +54,11 @@ struct SequenceLengths {
   int64_t prompt_len = 0;   // >= 1
   int64_t max_tokens = 0;   // new tokens a choice; 0: score the prompt only
   int32_t num_choices = 1;  // >= 1; read as 1 when max_tokens is 0
+  // Key blocks that a query head reads of each of the prompt's tiles, on
+  // average over heads and layers, where the tile sees more; the prompt's last
+  // tiles read all they see. For predictions only.
+  int64_t blocks_a_tile = std::numeric_limits<int64_t>::max();
+  int64_t dense_last_tiles = 0;
 };
 
 // Not thread-safe: called by the engine thread. A plan is open from Plan() to
@@ -94,6 +106,10 @@ class Scheduler {
   // open plan: its rows were not computed and come again.
   const StepPlan& Plan();
 
+  // The open plan took so long to compute: later predictions take it in. Call
+  // it before Commit.
+  void RecordStepTime(absl::Duration duration);
+
   // The open plan was computed. A request whose prompt is now whole has one
   // undetermined token a choice: the engine draws it, and each later step
   // computes that token's row and gives the logits for the next. A choice that
@@ -115,11 +131,18 @@ class Scheduler {
 
   // Moves requests from waiting to running while they fit.
   void StartWaiting();
-  // Rows that running choices are ready to compute.
-  int64_t CountDecodeRows() const;
-  // Appends chunks of prompts, first come first served, of at most `budget`
-  // rows in all.
-  void PlanPrompts(int64_t budget);
+  // Counts the rows that running choices are ready to compute as work of the
+  // plan.
+  void CountDecodeRows();
+  // Appends chunks of prompts, first come first served, within the step's rows
+  // and time; their work is counted.
+  void PlanPrompts();
+  // The tokens of the request's prompt that the step has room for, their work
+  // counted; 0: none.
+  int64_t TakeChunk(const Request& request);
+  // Counts the work of `num_tokens` rows of the prompt, after the `skipped`
+  // that come next, if the step has room for them.
+  bool TakeRows(const Request& request, int64_t skipped, int64_t num_tokens);
   void PlanDecodeRows();
   void AppendSlice(Request& request, int32_t choice, int64_t num_tokens);
   // Gives the other choices their tables once choice 0 has the whole prompt.
@@ -133,6 +156,7 @@ class Scheduler {
   std::deque<std::unique_ptr<Request>> waiting_;   // in order of arrival
   std::vector<std::unique_ptr<Request>> running_;  // in order of arrival
   std::vector<PendingCopy> pending_copies_;        // made by the next step
+  StepCostModel costs_;
   StepPlan plan_;
   bool plan_open_ = false;
   int64_t num_sequences_running_ = 0;

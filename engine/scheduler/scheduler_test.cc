@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "engine/errors.h"
 #include "engine/kv_cache/page_allocator.h"
 #include "engine/scheduler/step_plan.h"
@@ -151,8 +152,8 @@ TEST(Scheduler, RunsOneRequestFromPromptToLastToken) {
   EXPECT_EQ(Rows(plan), (RowList{{7, 0, 128, 22}}));
   EXPECT_TRUE(plan.slices[0].ends_prompt());
   EXPECT_TRUE(plan.slices[0].is_prompt());
-  EXPECT_EQ(plan.num_prompt_tokens, 22);
-  EXPECT_EQ(plan.num_decode_rows, 0);
+  EXPECT_EQ(plan.work.prompt_tokens, 22);
+  EXPECT_EQ(plan.work.decode_rows, 0);
   EXPECT_EQ(plan.slices[0].page_table.size(), 3u);
   EXPECT_TRUE(plan.copies.empty());
   scheduler.Commit();
@@ -160,7 +161,7 @@ TEST(Scheduler, RunsOneRequestFromPromptToLastToken) {
   // The first token is drawn: two more rows give the second and the third.
   EXPECT_EQ(Rows(scheduler.Plan()), (RowList{{7, 0, 150, 1}}));
   EXPECT_FALSE(scheduler.Plan().slices[0].is_prompt());
-  EXPECT_EQ(scheduler.Plan().num_decode_rows, 1);
+  EXPECT_EQ(scheduler.Plan().work.decode_rows, 1);
   scheduler.Commit();
   EXPECT_EQ(Step(scheduler), (RowList{{7, 0, 151, 1}}));
   EXPECT_TRUE(scheduler.Plan().empty());
@@ -392,6 +393,84 @@ TEST(Scheduler, EndsNoChoiceBeforeThePromptIsWhole) {
   EXPECT_FALSE(scheduler.FinishChoice(1, 2));
   EXPECT_TRUE(scheduler.FinishChoice(1, 0));
   EXPECT_EQ(Step(scheduler), (RowList{{1, 1, 200, 1}}));
+}
+
+// A machine on which only the key blocks that prompts read take time.
+absl::Duration BlockTime(const StepPlan& plan) {
+  return absl::Microseconds(5) * plan.work.prompt_blocks +
+         absl::Microseconds(10);
+}
+
+// Chunks of a long prompt, once the scheduler has seen how long steps take.
+TEST(Scheduler, CutsChunksToTheStepTime) {
+  PageAllocator pages(1000);
+  SchedulerOptions options = Options(4096, 4);
+  options.step_time = absl::Milliseconds(50);
+  Scheduler scheduler(options, &pages);
+  ASSERT_TRUE(scheduler.Add(1, {60000, 1, 1}).ok());
+  int num_late = 0;
+  for (int i = 0; i < 500; ++i) {
+    const StepPlan& plan = scheduler.Plan();
+    if (plan.work.prompt_tokens == 0) break;
+    EXPECT_TRUE(plan.work.prompt_tokens % 64 == 0 ||
+                plan.slices[0].ends_prompt());
+    const bool one_tile = plan.work.prompt_tokens <= 64;
+    if (i >= 10 && !one_tile) {
+      num_late += BlockTime(plan) > options.step_time * 1.1;
+      // It could not have taken another tile.
+      if (!plan.slices[0].ends_prompt() && plan.work.prompt_tokens < 4096) {
+        EXPECT_GT(BlockTime(plan) + absl::Microseconds(5) * 1000,
+                  options.step_time);
+      }
+    }
+    scheduler.RecordStepTime(BlockTime(plan));
+    scheduler.Commit();
+  }
+  EXPECT_EQ(scheduler.backlog_tokens(), 0);
+  EXPECT_LE(num_late, 2);
+}
+
+TEST(Scheduler, CountsTheBlocksThatPromptsRead) {
+  PageAllocator pages(100);
+  Scheduler scheduler(Options(2048, 4), &pages);
+  SequenceLengths lengths = {64 * 10, 2, 1};
+  lengths.blocks_a_tile = 4;
+  lengths.dense_last_tiles = 2;
+  ASSERT_TRUE(scheduler.Add(1, lengths).ok());
+  ASSERT_TRUE(scheduler.Add(2, {100, 2, 1}).ok());
+  const StepPlan& plan = scheduler.Plan();
+  // 1 + 2 + 3 + 4 * 5 + 9 + 10, and 1 + 2.
+  EXPECT_EQ(plan.work.prompt_blocks, 48);
+  EXPECT_EQ(plan.work.decode_blocks, 0);
+  scheduler.Commit();
+  EXPECT_EQ(scheduler.Plan().work.prompt_blocks, 0);
+  EXPECT_EQ(scheduler.Plan().work.decode_rows, 2);
+  EXPECT_EQ(scheduler.Plan().work.decode_blocks, 11 + 2);
+}
+
+// However slow the machine is, prompts get on; and decode rows are not held
+// back by them.
+TEST(Scheduler, AlwaysTakesATile) {
+  PageAllocator pages(100);
+  SchedulerOptions options = Options(2048, 4);
+  options.step_time = absl::Nanoseconds(1);
+  Scheduler scheduler(options, &pages);
+  ASSERT_TRUE(scheduler.Add(1, {100, 9, 1}).ok());
+  ASSERT_TRUE(scheduler.Add(2, {100, 9, 1}).ok());
+  EXPECT_EQ(Step(scheduler), (RowList{{1, 0, 0, 64}}));
+  EXPECT_EQ(Step(scheduler), (RowList{{1, 0, 64, 36}}));
+  EXPECT_EQ(Step(scheduler), (RowList{{2, 0, 0, 64}, {1, 0, 100, 1}}));
+}
+
+// Chunks of a fixed size do not depend on how long steps take.
+TEST(Scheduler, StepTimeDoesNotCutFixedChunks) {
+  PageAllocator pages(100);
+  SchedulerOptions options = Options(2048, 4, 256);
+  options.step_time = absl::Nanoseconds(1);
+  Scheduler scheduler(options, &pages);
+  ASSERT_TRUE(scheduler.Add(1, {300, 9, 1}).ok());
+  EXPECT_EQ(Step(scheduler), (RowList{{1, 0, 0, 256}}));
+  EXPECT_EQ(Step(scheduler), (RowList{{1, 0, 256, 44}}));
 }
 
 }  // namespace

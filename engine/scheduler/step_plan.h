@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "engine/kv_cache/page_allocator.h"
 
@@ -37,16 +38,25 @@ struct PageCopy {
   PageId target = 0;
 };
 
+// What the time of a step follows from. Blocks are those that one query head
+// reads, on average, over all tiles or rows.
+struct StepWork {
+  int64_t prompt_tokens = 0;
+  int64_t prompt_blocks = 0;
+  int64_t decode_rows = 0;
+  int64_t decode_blocks = 0;
+};
+
 // `copies` are made before any row of the step writes. Prompt slices stand
 // before generated ones, each group in order of arrival.
 struct StepPlan {
   std::vector<PageCopy> copies;
   std::vector<PlannedSlice> slices;
-  int64_t num_prompt_tokens = 0;
-  int64_t num_decode_rows = 0;
+  StepWork work;
+  absl::Duration predicted_time;  // of computing it
 
   bool empty() const { return slices.empty(); }
-  int64_t num_tokens() const { return num_prompt_tokens + num_decode_rows; }
+  int64_t num_tokens() const { return work.prompt_tokens + work.decode_rows; }
 };
 
 }  // namespace seer
