@@ -95,6 +95,8 @@ struct StepReport {
   int64_t decode_rows = 0;
   absl::Duration duration;        // the whole step
   absl::Duration scheduler_time;  // of it, choosing slices and pages
+  absl::Duration compute_time;    // of it, the forward pass and sampling
+  absl::Duration predicted_time;  // what compute_time was believed to become
   absl::Duration prepare_time;    // of it, RoPE, page writes and pooling
   absl::Duration gate_time;       // of it, scoring and selection
   absl::Duration attention_time;  // of it, attention itself

@@ -75,8 +75,11 @@ ABSL_FLAG(bool, dense_fallback_for_target_sparsity, false,
 // The engine's limits.
 ABSL_FLAG(int64_t, max_step_tokens,
           LlamaEngineOptions().scheduler.max_step_tokens,
-          "Rows of one forward pass. More: faster prefill; fewer: a prompt "
-          "holds up running streams for less.");
+          "Rows of one forward pass, which memory is set aside for.");
+ABSL_FLAG(int32_t, step_ms, 500,
+          "Milliseconds that a forward pass is to take, at least 1: prompt "
+          "chunks are cut to it, as far as past steps tell. More: faster "
+          "prefill; fewer: running streams and cancels wait for less.");
 ABSL_FLAG(int64_t, max_running, LlamaEngineOptions().scheduler.max_running,
           "Sequences computed at once, at least 1; a request counts once for "
           "each of its choices.");
@@ -232,6 +235,8 @@ LlamaEngineOptions EngineOptions() {
   fallback.for_target_sparsity =
       absl::GetFlag(FLAGS_dense_fallback_for_target_sparsity);
   options.scheduler.max_step_tokens = absl::GetFlag(FLAGS_max_step_tokens);
+  options.scheduler.step_time =
+      absl::Milliseconds(absl::GetFlag(FLAGS_step_ms));
   options.scheduler.max_running = absl::GetFlag(FLAGS_max_running);
   if (const int64_t chunk = absl::GetFlag(FLAGS_fixed_chunk_tokens);
       chunk != 0) {

@@ -72,6 +72,9 @@ void EngineLoop::Add(std::unique_ptr<RequestRun> run) {
   lengths.prompt_len = static_cast<int64_t>(request.prompt.size());
   lengths.max_tokens = request.max_tokens;
   lengths.num_choices = request.num_choices;
+  const SelectionPlan& selection = run->policy().plan;
+  lengths.blocks_a_tile = selection.BlocksATile();
+  lengths.dense_last_tiles = selection.effective.dense_last_blocks;
   const RequestId id = next_id_++;
   const absl::Status status = parts_.scheduler->Add(id, lengths);
   if (status.ok()) {
@@ -163,8 +166,10 @@ void EngineLoop::RunStep(const StepPlan& plan, absl::Duration scheduler_time) {
     FailStep(plan, forward.status());
     return;
   }
+  const absl::Duration compute_time = absl::Now() - begin;
+  parts_.scheduler->RecordStepTime(compute_time);
   parts_.scheduler->Commit();
-  parts_.admission->RecordStep(plan.work.prompt_tokens, absl::Now() - begin);
+  parts_.admission->RecordStep(plan.work.prompt_tokens, compute_time);
   StepReport report;
   report.kind = KindOf(plan);
   report.prompt_tokens = plan.work.prompt_tokens;
@@ -172,6 +177,8 @@ void EngineLoop::RunStep(const StepPlan& plan, absl::Duration scheduler_time) {
   report.prepare_time = forward->prepare_time;
   report.gate_time = forward->gate_time;
   report.attention_time = forward->attention_time;
+  report.compute_time = compute_time;
+  report.predicted_time = plan.predicted_time;
   report.scheduler_time = scheduler_time;
   CountStep(plan, outcomes, forward->gate_time);
   Deliver(plan, std::move(outcomes));

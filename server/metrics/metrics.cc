@@ -194,6 +194,12 @@ void Metrics::BuildStepFamilies() {
   AddAll(histogram("seer_step_tokens",
                    "Rows of a step: prompt tokens and decoded tokens."),
          "kind", kStepNames, Doubling(1, 15), step_tokens_);
+  AddAll(histogram("seer_step_prediction_error_ratio",
+                   "How far a step's time was from the predicted one, as a "
+                   "share of it."),
+         "kind", kStepNames,
+         {.01, .02, .05, .1, .15, .2, .3, .5, .75, 1, 2, 5, 10},
+         prediction_error_);
   gate_ = &histogram("seer_gate_seconds", "Of a step, scoring and selection.")
                .Add({{"phase", "score_and_select"}}, Doubling(0.00001, 18));
 }
@@ -242,6 +248,11 @@ void Metrics::OnStep(const StepReport& report) {
   scheduler_[kind]->Observe(absl::ToDoubleSeconds(report.scheduler_time));
   step_tokens_[kind]->Observe(
       static_cast<double>(report.prompt_tokens + report.decode_rows));
+  if (report.compute_time > absl::ZeroDuration()) {
+    const double ratio =
+        absl::FDivDuration(report.predicted_time, report.compute_time);
+    prediction_error_[kind]->Observe(std::abs(ratio - 1.0));
+  }
   if (report.gate_time > absl::ZeroDuration()) {
     gate_->Observe(absl::ToDoubleSeconds(report.gate_time));
   }

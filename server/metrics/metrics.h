@@ -116,6 +116,7 @@ class Metrics final : public EngineObserver {
   Histogram prompt_tokens_, output_tokens_;
 
   std::array<Histogram, kNumStepKinds> step_duration_, scheduler_, step_tokens_;
+  std::array<Histogram, kNumStepKinds> prediction_error_;
   Histogram gate_, cancel_to_free_;
   std::atomic<bool> last_step_had_prefill_{false};
 

@@ -72,6 +72,8 @@ TEST_F(MetricsTest, PutsObservationsIntoTheRightSeries) {
   step.prompt_tokens = 512;
   step.decode_rows = 3;
   step.duration = absl::Milliseconds(40);
+  step.compute_time = absl::Milliseconds(30);
+  step.predicted_time = absl::Milliseconds(24);
   metrics_.OnStep(step);
   metrics_.ObserveInterToken(absl::Milliseconds(40));
   step.kind = StepKind::kDecode;
@@ -95,6 +97,12 @@ TEST_F(MetricsTest, PutsObservationsIntoTheRightSeries) {
                 ",policy=\"threshold\",prompt_length=\"<=32k\",le=\"+Inf\"}",
             "1"},
            {first + ",policy=\"dense\",prompt_length=\"more\",le=\"1\"}", "1"},
+           {"seer_step_prediction_error_ratio_bucket{model=\"m\",kind="
+            "\"mixed\",le=\"0.15\"}",
+            "0"},
+           {"seer_step_prediction_error_ratio_bucket{model=\"m\",kind="
+            "\"mixed\",le=\"0.3\"}",
+            "1"},
            {"seer_inter_token_latency_seconds_count{model=\"m\",during_prefill="
             "\"1\"}",
             "1"},

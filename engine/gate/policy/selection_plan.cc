@@ -68,6 +68,29 @@ bool IsDense(const Budget& budget) {
   return false;
 }
 
+int64_t SelectionPlan::BlocksATile() const {
+  const Budget& budget = effective.budget;
+  const int64_t forced = effective.sink_blocks + 1;
+  switch (budget.kind) {
+    case BudgetKind::kTopKBlocks:
+      return std::max(forced, budget.top_k_blocks);
+    case BudgetKind::kTokenBudget:
+      return std::max<int64_t>(forced, budget.token_budget / kBlockSize);
+    case BudgetKind::kTargetSparsity: {
+      int64_t sum_1024 = 0;
+      for (const int32_t k_1024 : row_budgets) {
+        sum_1024 += std::max<int64_t>(k_1024, forced * 1024);
+      }
+      return (sum_1024 / static_cast<int64_t>(row_budgets.size()) + 1023) /
+             1024;
+    }
+    case BudgetKind::kDense:
+    case BudgetKind::kThreshold:
+      break;
+  }
+  return std::numeric_limits<int64_t>::max();
+}
+
 SelectionRule SelectionPlan::Rule(int32_t layer) const {
   SelectionRule rule;
   rule.num_prompt_tiles = num_prompt_tiles;

@@ -26,6 +26,11 @@ struct SelectionPlan {
   // Every tile reads everything.
   bool dense() const { return effective.budget.kind == BudgetKind::kDense; }
 
+  // Key blocks that a head reads of a tile that sees more, on average over
+  // layers and heads; where it is not known beforehand (kDense, kThreshold),
+  // as many as there can be.
+  int64_t BlocksATile() const;
+
   // The rule of one layer; its row budgets are borrowed from this plan.
   SelectionRule Rule(int32_t layer) const;
 };

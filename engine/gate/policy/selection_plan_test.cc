@@ -1,5 +1,7 @@
 #include "engine/gate/policy/selection_plan.h"
 
+#include <limits>
+
 #include "engine/gate/budget_profile.h"
 #include "gtest/gtest.h"
 #include "kernels/block_selection/row_budget.h"
@@ -35,6 +37,25 @@ TEST(SelectionPlanTest, ZeroMeansDense) {
     EXPECT_EQ(plan.effective.gate, "");
     EXPECT_EQ(plan.Rule(1).kind, Kind::kAll);
   }
+}
+
+TEST(SelectionPlanTest, KnowsHowManyBlocksTilesRead) {
+  constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
+  EXPECT_EQ(MakeSelectionPlan(Args(Budget())).BlocksATile(), kAll);
+  Budget budget;
+  budget.kind = BudgetKind::kThreshold;
+  budget.threshold = 0.01;
+  EXPECT_EQ(MakeSelectionPlan(Args(budget)).BlocksATile(), kAll);
+  budget.kind = BudgetKind::kTopKBlocks;
+  budget.top_k_blocks = 5;
+  EXPECT_EQ(MakeSelectionPlan(Args(budget)).BlocksATile(), 5);
+  budget.top_k_blocks = 1;  // the sink and the tile's own are read anyhow
+  EXPECT_EQ(MakeSelectionPlan(Args(budget)).BlocksATile(), 2);
+  budget.kind = BudgetKind::kTokenBudget;
+  budget.token_budget = 64 * 7 + 63;
+  EXPECT_EQ(MakeSelectionPlan(Args(budget)).BlocksATile(), 7);
+  const SelectionPlan plan = MakeSelectionPlan(Args(TargetSparsity(0.5)));
+  EXPECT_EQ(plan.BlocksATile(), (plan.row_budgets[0] + 1023) / 1024);
 }
 
 TEST(SelectionPlanTest, TopKAndTokenBudget) {
