@@ -16,10 +16,10 @@ struct BlockSets {
   int32_t num_words = 0;      // words of a row: ceil(max visible blocks / 64)
   int32_t num_query_heads = 0;
 
-  int64_t Row(int64_t tile, int64_t head) const {
+  constexpr int64_t Row(int64_t tile, int64_t head) const {
     return tile * num_query_heads + head;
   }
-  uint64_t* Bits(int64_t tile, int64_t head) const {
+  constexpr uint64_t* Bits(int64_t tile, int64_t head) const {
     return bits + Row(tile, head) * num_words;
   }
 };

@@ -7,6 +7,9 @@
 #include "kernels/argument_checks.h"
 #include "kernels/block_selection/cpu/block_selection_cpu.h"
 #include "kernels/block_selection/reference/block_selection_reference.h"
+#ifdef SEER_CUDA
+#include "kernels/block_selection/cuda/block_selection_cuda.h"
+#endif
 
 namespace seer {
 namespace {
@@ -64,8 +67,8 @@ absl::Status CheckTile(const BlockSelectionArgs& args, int32_t index) {
   return absl::OkStatus();
 }
 
-absl::Status Check(const BlockSelectionArgs& args) {
-  SEER_RETURN_IF_ERROR(CheckBatch(args.batch));
+// What is not behind a pointer.
+absl::Status CheckShapes(const BlockSelectionArgs& args) {
   if (args.num_query_heads < 1 ||
       args.sets.num_query_heads != args.num_query_heads) {
     return absl::InvalidArgumentError("block_selection: num_query_heads");
@@ -75,6 +78,11 @@ absl::Status Check(const BlockSelectionArgs& args) {
       args.sets.counts == nullptr) {
     return absl::InvalidArgumentError("block_selection: no rules or no sets");
   }
+  return absl::OkStatus();
+}
+
+// The rules and the tiles, in host memory, against each other and the shapes.
+absl::Status CheckTiles(const BlockSelectionArgs& args) {
   int32_t checked = -1;
   for (int32_t i = 0; i < args.batch.num_prompt_tiles; ++i) {
     const int32_t sequence = args.batch.tiles[i].sequence;
@@ -106,7 +114,10 @@ void AddSelected(const BlockSelectionArgs& args) {
 
 absl::Status SelectBlocks(Backend backend, const BlockSelectionArgs& args,
                           DeviceStream stream) {
-  SEER_RETURN_IF_ERROR(Check(args));
+  const bool in_host_memory = backend != Backend::kCuda;
+  if (in_host_memory) SEER_RETURN_IF_ERROR(CheckBatch(args.batch));
+  SEER_RETURN_IF_ERROR(CheckShapes(args));
+  if (in_host_memory) SEER_RETURN_IF_ERROR(CheckTiles(args));
   switch (backend) {
     case Backend::kReference:
       SelectBlocksReference(args);
@@ -115,7 +126,11 @@ absl::Status SelectBlocks(Backend backend, const BlockSelectionArgs& args,
       SelectBlocksCpu(args, ExecutorOf(stream));
       break;
     case Backend::kCuda:
-      return absl::UnimplementedError("block_selection: no GPU kernel");
+#ifdef SEER_CUDA
+      return SelectBlocksOnCuda(args, stream);
+#else
+      return absl::UnimplementedError("block_selection: built without CUDA");
+#endif
     default:
       return absl::InvalidArgumentError("block_selection: unknown backend");
   }

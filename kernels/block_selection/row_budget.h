@@ -19,20 +19,21 @@ struct RowBudgetShape {
   bool keep_diagonal = true;
 };
 
-// Blocks that tile i reads whatever the gate says.
-inline int64_t ForcedBlocks(const RowBudgetShape& s, int64_t i) {
+// Blocks that tile i reads whatever the gate says. constexpr, as what follows,
+// so that device code may call it.
+constexpr int64_t ForcedBlocks(const RowBudgetShape& s, int64_t i) {
   return std::min<int64_t>(i + 1, s.sink_blocks + (s.keep_diagonal ? 1 : 0));
 }
 
 // Whether tile i is one of the dense last tiles.
-inline bool IsDenseTile(const RowBudgetShape& s, int64_t i) {
+constexpr bool IsDenseTile(const RowBudgetShape& s, int64_t i) {
   return i >= s.num_tiles - s.dense_last_blocks;
 }
 
 // Blocks that tile i (not a dense one) reads under the row budget K, in units
 // of 1/1024 of a block: K's fraction is spread over rows, so that counts stay
 // integers and their sum follows K.
-inline int64_t RowCount(const RowBudgetShape& s, int64_t i, int64_t k_1024) {
+constexpr int64_t RowCount(const RowBudgetShape& s, int64_t i, int64_t k_1024) {
   const int64_t f = k_1024 & 1023;
   const int64_t count =
       (k_1024 >> 10) + (((i + 1) * f) >> 10) - ((i * f) >> 10);

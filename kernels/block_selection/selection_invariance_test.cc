@@ -11,11 +11,13 @@
 #include "base/thread_pool.h"
 #include "gtest/gtest.h"
 #include "kernels/block_selection/block_selection.h"
+#include "tests/testing/kernels/backends.h"
 #include "tests/testing/kernels/error_budget.h"
 #include "tests/testing/kernels/gate_oracle.h"
 #include "tests/testing/kernels/near_tie.h"
 #include "tests/testing/kernels/paged_sequences.h"
 #include "tests/testing/kernels/scored_gate.h"
+#include "tests/testing/kernels/selection_case.h"
 
 namespace seer {
 namespace {
@@ -66,6 +68,11 @@ Policies RandomPolicies(const PagedSequences& sequences,
   return policies;
 }
 
+// The backend that makes the logits from which `backend` selects.
+Backend ScoringBackend(Backend backend) {
+  return backend == Backend::kCuda ? Backend::kCpu : backend;
+}
+
 // Sets of one step, by sequence of `slices`.
 void SelectStep(Backend backend, const PreparedStep& step,
                 const std::vector<StepSlice>& slices, const Policies& policies,
@@ -88,7 +95,7 @@ void SelectStep(Backend backend, const PreparedStep& step,
   std::vector<uint64_t> bits(counts.size() * args.sets.num_words);
   args.sets.counts = counts.data();
   args.sets.bits = bits.data();
-  const absl::Status status = SelectBlocks(backend, args, {});
+  const absl::Status status = SelectOn(backend, args);
   ASSERT_TRUE(status.ok()) << status;
   for (int32_t tile = 0; tile < batch.num_prompt_tiles; ++tile) {
     const Tile& t = batch.tiles[tile];
@@ -123,9 +130,10 @@ Rows RunSteps(Backend backend, PagedSequences& sequences,
   ScoredGate scored(&sequences, gate);
   Rows rows;
   for (const std::vector<StepSlice>& slices : steps) {
-    const PreparedStep step = sequences.Prepare(backend, slices, stream);
+    const Backend scoring = ScoringBackend(backend);
+    const PreparedStep step = sequences.Prepare(scoring, slices, stream);
     SelectStep(backend, step, slices, policies,
-               scored.Score(backend, step, stream), num_heads, &rows);
+               scored.Score(scoring, step, stream), num_heads, &rows);
   }
   return rows;
 }
@@ -161,36 +169,39 @@ std::vector<GateWeights> Gates(const HeadShape& shape, DType dtype) {
           RandomGate(shape, dtype, all, avg, true, kSeed)};
 }
 
-class SelectionInvarianceTest : public testing::TestWithParam<DType> {};
-
-TEST_P(SelectionInvarianceTest, ChunksNeighboursPagesAndThreadsChangeNoSet) {
+void ExpectNoSetChanges(Backend backend, DType dtype) {
   const HeadShape shape{6, 2, 64};
   const std::vector<int32_t> lens = {1900, 700, 64, 130};
   std::mt19937_64 random(kSeed);
   ThreadPool threads(3);
-  for (const GateWeights& gate : Gates(shape, GetParam())) {
-    for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
-      PagedSequences whole(shape, GetParam(), Tokens(shape, GetParam(), lens),
-                           Rope(), kSeed);
-      const Policies policies = RandomPolicies(whole, &random);
-      // One sequence a step, in one piece.
-      std::vector<std::vector<StepSlice>> alone;
-      for (const StepSlice& slice : whole.WholePrompts()) {
-        alone.push_back({slice});
-      }
-      const Rows want = RunSteps(backend, whole, gate, policies, alone, {});
-      PagedSequences chunked(shape, GetParam(), Tokens(shape, GetParam(), lens),
-                             Rope(), kSeed + 1);
-      const Rows got =
-          RunSteps(backend, chunked, gate, policies,
-                   RandomChunks(chunked, &random), DeviceStream{&threads});
-      EXPECT_EQ(got, want);
+  for (const GateWeights& gate : Gates(shape, dtype)) {
+    PagedSequences whole(shape, dtype, Tokens(shape, dtype, lens), Rope(),
+                         kSeed);
+    const Policies policies = RandomPolicies(whole, &random);
+    // One sequence a step, in one piece.
+    std::vector<std::vector<StepSlice>> alone;
+    for (const StepSlice& slice : whole.WholePrompts()) {
+      alone.push_back({slice});
     }
+    const Rows want = RunSteps(backend, whole, gate, policies, alone, {});
+    PagedSequences chunked(shape, dtype, Tokens(shape, dtype, lens), Rope(),
+                           kSeed + 1);
+    const Rows got =
+        RunSteps(backend, chunked, gate, policies,
+                 RandomChunks(chunked, &random), DeviceStream{&threads});
+    EXPECT_EQ(got, want);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(DTypes, SelectionInvarianceTest,
-                         testing::Values(DType::kFloat32, DType::kBFloat16));
+using SelectionInvarianceTest = BackendTest;
+
+TEST_P(SelectionInvarianceTest, ChunksNeighboursPagesAndThreadsChangeNoSet) {
+  ExpectNoSetChanges(GetParam(), DType::kFloat32);
+  ExpectNoSetChanges(GetParam(), DType::kBFloat16);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, SelectionInvarianceTest,
+                         testing::ValuesIn(BuiltBackends()), BackendName);
 
 // How far the reference's logits of one sequence are from the exact ones,
 // doubled: the error budget of any other backend.
@@ -219,7 +230,9 @@ double LogitBudget(PagedSequences& sequences, const GateWeights& gate,
   return 2.0 * error + HalfUlp(largest, DType::kFloat32);
 }
 
-TEST(SelectionBackendsTest, AgreeButForNearTies) {
+using SelectionBackendsTest = BackendTest;
+
+TEST_P(SelectionBackendsTest, AgreeWithTheReferenceButForNearTies) {
   std::mt19937_64 random(kSeed);
   ThreadPool threads(2);
   int64_t num_rows = 0, num_different = 0;
@@ -241,7 +254,7 @@ TEST(SelectionBackendsTest, AgreeButForNearTies) {
         sequences.WholePrompts()};
     const Rows want =
         RunSteps(Backend::kReference, sequences, gate, policies, steps, {});
-    const Rows got = RunSteps(Backend::kCpu, sequences, gate, policies, steps,
+    const Rows got = RunSteps(GetParam(), sequences, gate, policies, steps,
                               DeviceStream{&threads});
     const PreparedStep step = sequences.Prepare(Backend::kReference, steps[0]);
     const std::vector<float> logits =
@@ -263,12 +276,15 @@ TEST(SelectionBackendsTest, AgreeButForNearTies) {
       }
     }
   }
-  std::printf("%lld of %lld rows differ between backends, at near-ties\n",
-              static_cast<long long>(num_different),
+  std::printf("%s: %lld of %lld rows differ from the reference, at near-ties\n",
+              Name(GetParam()), static_cast<long long>(num_different),
               static_cast<long long>(num_rows));
   // Near-ties are rare: were they not, the budget would explain anything.
   EXPECT_LT(num_different, num_rows / 20);
 }
+
+INSTANTIATE_TEST_SUITE_P(Backends, SelectionBackendsTest,
+                         testing::ValuesIn(FastBackends()), BackendName);
 
 }  // namespace
 }  // namespace seer

@@ -78,8 +78,9 @@ absl::Status GateScore(Backend backend, const GateScoreArgs& args,
                        DeviceStream stream);
 
 // softmax of one row of logits in fp32, summed in order: probs[j] for
-// j < num_visible. What the threshold budget compares, in every backend. A NaN
-// logit gets 0; logits equal to an infinite largest share all of it.
+// j < num_visible. What the threshold budget compares on the CPU; a GPU's lanes
+// sum in another order. A NaN logit gets 0; logits equal to an infinite largest
+// share all of it.
 void GateSoftmax(const float* logits, int32_t num_visible, float* probs);
 
 }  // namespace seer

@@ -11,18 +11,17 @@
 #include "gtest/gtest.h"
 #include "kernels/block_selection/block_selection.h"
 #include "kernels/block_selection/row_budget.h"
+#include "tests/testing/kernels/backends.h"
 #include "tests/testing/kernels/error_budget.h"
 #include "tests/testing/kernels/gate_oracle.h"
 #include "tests/testing/kernels/near_tie.h"
+#include "tests/testing/kernels/selection_case.h"
 
 namespace seer {
 namespace {
 
 constexpr uint64_t kPageSeed = 5;
 
-const char* Name(Backend backend) {
-  return backend == Backend::kCpu ? "cpu" : "reference";
-}
 const char* Name(DType dtype) {
   return dtype == DType::kFloat32 ? "fp32" : "bf16";
 }
@@ -197,7 +196,7 @@ std::vector<uint8_t> SelectLayer(const GoldenLayer& layer,
   std::vector<int32_t> counts(n * num_heads);
   args.sets.bits = bits.data();
   args.sets.counts = counts.data();
-  const absl::Status status = SelectBlocks(backend, args, {});
+  const absl::Status status = SelectOn(backend, args);
   EXPECT_TRUE(status.ok()) << status;
 
   std::vector<uint8_t> mask(logits.size());
@@ -289,9 +288,15 @@ void CheckMask(const GoldenLayer& layer, const std::string& mask) {
                                    DType::kBFloat16, Backend::kReference),
                         *golden);
   const int64_t num_rows = layer.shape.num_query_heads * layer.num_tiles();
-  for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
-    // From the golden logits themselves: equal, but where the reference, which
-    // compares probabilities, cannot tell two of them apart.
+  // From the golden logits themselves: equal, but where the reference, which
+  // compares probabilities, cannot tell two of them apart.
+  for (const Backend backend : BuiltBackends()) {
+    const std::string missing = MissingBackend(backend);
+    if (!missing.empty()) {
+      std::printf("%s %s: skipped, %s\n", mask.c_str(), Name(backend),
+                  missing.c_str());
+      continue;
+    }
     const int64_t num_rounded =
         CheckRows(layer, source.rule, *golden, want,
                   SelectLayer(layer, source, *golden, backend),
@@ -301,6 +306,8 @@ void CheckMask(const GoldenLayer& layer, const std::string& mask) {
                   mask.c_str(), Name(backend),
                   static_cast<long long>(num_rounded));
     }
+  }
+  for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
     for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
       const std::vector<float> logits =
           ScoreLayer(layer, layer.gate, "default", dtype, backend);

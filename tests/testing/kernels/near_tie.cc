@@ -2,19 +2,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "gtest/gtest.h"
 
 namespace seer {
 
 std::vector<double> LogSoftmax(const float* logits, int64_t num_visible) {
-  const double max = *std::max_element(logits, logits + num_visible);
-  double sum = 0.0;
-  for (int64_t j = 0; j < num_visible; ++j) sum += std::exp(logits[j] - max);
   std::vector<double> result(num_visible);
   for (int64_t j = 0; j < num_visible; ++j) {
-    result[j] = logits[j] - max - std::log(sum);
+    result[j] = std::isnan(logits[j]) ? -std::numeric_limits<double>::infinity()
+                                      : logits[j];
   }
+  const double max = *std::max_element(result.begin(), result.end());
+  double sum = 0.0;
+  for (const double logit : result) sum += std::exp(logit - max);
+  for (double& x : result) x -= max + std::log(sum);
   return result;
 }
 

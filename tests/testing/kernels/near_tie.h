@@ -10,7 +10,8 @@
 
 namespace seer {
 
-// Natural logs of the probabilities of one row of logits, in double.
+// Natural logs of the probabilities of one row of logits, in double. A NaN has
+// none.
 std::vector<double> LogSoftmax(const float* logits, int64_t num_visible);
 
 // What GateSoftmax, in fp32, may change of a probability, relative to it.

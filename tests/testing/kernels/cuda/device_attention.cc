@@ -1,39 +1,11 @@
 #include "tests/testing/kernels/cuda/device_attention.h"
 
-#include <cuda_runtime_api.h>
-
-#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "tests/testing/kernels/cuda/device_array.h"
 #include "tests/testing/kernels/cuda/device_batch.h"
+#include "tests/testing/kernels/cuda/test_stream.h"
 
 namespace seer {
-namespace {
-
-absl::Status ToStatus(cudaError_t error) {
-  if (error == cudaSuccess) return absl::OkStatus();
-  return absl::InternalError(cudaGetErrorString(error));
-}
-
-// Calls Attend while `stream` records, and runs the recording.
-absl::Status AttendInGraph(const AttentionArgs& args, DeviceStream stream) {
-  SEER_RETURN_IF_ERROR(ToStatus(cudaStreamBeginCapture(
-      stream.cuda_stream, cudaStreamCaptureModeThreadLocal)));
-  const absl::Status status = Attend(Backend::kCuda, args, stream);
-  cudaGraph_t graph = nullptr;
-  const cudaError_t error = cudaStreamEndCapture(stream.cuda_stream, &graph);
-  SEER_RETURN_IF_ERROR(status);
-  SEER_RETURN_IF_ERROR(ToStatus(error));
-  cudaGraphExec_t executable = nullptr;
-  SEER_RETURN_IF_ERROR(ToStatus(cudaGraphInstantiate(&executable, graph, 0)));
-  SEER_RETURN_IF_ERROR(
-      ToStatus(cudaGraphLaunch(executable, stream.cuda_stream)));
-  SEER_RETURN_IF_ERROR(ToStatus(cudaStreamSynchronize(stream.cuda_stream)));
-  SEER_RETURN_IF_ERROR(ToStatus(cudaGraphExecDestroy(executable)));
-  return ToStatus(cudaGraphDestroy(graph));
-}
-
-}  // namespace
 
 absl::Status AttendOnDevice(const AttentionArgs& args) {
   const RaggedBatch& host = args.batch;
@@ -61,13 +33,7 @@ absl::Status AttendOnDevice(const AttentionArgs& args) {
     device.sets.bits = bits.As<uint64_t>();
     device.sets.counts = counts.As<int32_t>();
   }
-  const DeviceArray workspace(AttentionWorkspaceBytes(Backend::kCuda, device));
-  DeviceStream stream;
-  stream.workspace = workspace.data();
-  stream.workspace_bytes = workspace.num_bytes();
-  SEER_RETURN_IF_ERROR(ToStatus(cudaStreamCreate(&stream.cuda_stream)));
-
-  absl::Status status;
+  TestStream stream(AttentionWorkspaceBytes(Backend::kCuda, device));
   for (const bool in_graph : {false, true}) {
     const DeviceArray out(row_bytes);
     const DeviceArray log_sum_exp(
@@ -76,14 +42,13 @@ absl::Status AttendOnDevice(const AttentionArgs& args) {
     if (args.log_sum_exp != nullptr) {
       device.log_sum_exp = log_sum_exp.As<float>();
     }
-    status = in_graph ? AttendInGraph(device, stream)
-                      : Attend(Backend::kCuda, device, stream);
-    if (!status.ok()) break;
+    SEER_RETURN_IF_ERROR(stream.Run(in_graph, [&](DeviceStream on) {
+      return Attend(Backend::kCuda, device, on);
+    }));
     out.CopyTo(args.out);
     if (args.log_sum_exp != nullptr) log_sum_exp.CopyTo(args.log_sum_exp);
   }
-  SEER_RETURN_IF_ERROR(ToStatus(cudaStreamDestroy(stream.cuda_stream)));
-  return status;
+  return absl::OkStatus();
 }
 
 }  // namespace seer
