@@ -62,6 +62,7 @@ def _compile(ctx, src, deps_context):
     args.add(ctx.file.nvcc)
     args.add_all(["-O3", "-std=c++17", "-gencode=" + _ARCHITECTURE])
     args.add_all(["--expt-relaxed-constexpr", "-Xcompiler=-fPIC", "-Xptxas=-v"])
+    args.add("-I.")
     args.add_all(deps_context.quote_includes, before_each = "-I")
     args.add_all(deps_context.includes, before_each = "-I")
     args.add_all(deps_context.system_includes, before_each = "-isystem")
