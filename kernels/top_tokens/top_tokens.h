@@ -1,0 +1,44 @@
+// The most likely tokens of rows of logits, so that a step on a GPU gives the
+// host a few bytes a row in place of a vocabulary.
+#ifndef SEER_KERNELS_TOP_TOKENS_TOP_TOKENS_H_
+#define SEER_KERNELS_TOP_TOKENS_TOP_TOKENS_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "kernels/device.h"
+#include "kernels/dtype.h"
+
+namespace seer {
+
+constexpr int32_t kMaxTopTokens = 64;
+
+// A row in which a logit is not finite gives ids -1, logits NaN and a NaN
+// log_sum_exp.
+struct TopTokensArgs {
+  DType dtype = DType::kBFloat16;  // of logits
+  int64_t num_rows = 0;
+  int32_t vocab_size = 0;
+  const void* logits = nullptr;  // dtype [num_rows, vocab_size]
+
+  // 1..min(kMaxTopTokens, vocab_size). 1 is what greedy decoding takes: `ids`
+  // may then be the next step's GatherRowsArgs::indices.
+  int32_t num_top = 1;
+  // Out, highest logit first, ties to the lower id.
+  int32_t* ids = nullptr;       // [num_rows, num_top]
+  float* top_logits = nullptr;  // [num_rows, num_top]
+  // Out, ln of the sum of e^logit over the row, or null: a token's
+  // log-probability is its logit less this. Numerators and their sum are fp32.
+  double* log_sum_exp = nullptr;  // [num_rows]
+};
+
+// A row's result depends on that row alone. No workspace is needed.
+// INVALID_ARGUMENT: a shape or a pointer. UNIMPLEMENTED: kCpu, where
+// engine/sampler reads the logits; kCuda where num_top > 1 and
+// num_top * vocab_size is above 2^24.
+absl::Status TopTokens(Backend backend, const TopTokensArgs& args,
+                       DeviceStream stream);
+
+}  // namespace seer
+
+#endif  // SEER_KERNELS_TOP_TOKENS_TOP_TOKENS_H_
