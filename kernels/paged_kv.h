@@ -39,14 +39,14 @@ struct PagedKv {
   int32_t head_dim = 0;
 
   // Element offset of (page, K or V, head): 64-bit, pools pass 2^31 elements.
-  int64_t KeyOffset(int64_t page, int64_t head) const {
+  constexpr int64_t KeyOffset(int64_t page, int64_t head) const {
     return ((page * 2 + 0) * num_kv_heads + head) * kBlockSize * head_dim;
   }
-  int64_t ValueOffset(int64_t page, int64_t head) const {
+  constexpr int64_t ValueOffset(int64_t page, int64_t head) const {
     return ((page * 2 + 1) * num_kv_heads + head) * kBlockSize * head_dim;
   }
   // Element offset of the pool `kind` of (page, head) in pooled_keys.
-  int64_t PoolOffset(int64_t page, int64_t head, int kind) const {
+  constexpr int64_t PoolOffset(int64_t page, int64_t head, int kind) const {
     return ((page * num_kv_heads + head) * kNumPools + kind) * head_dim;
   }
 };

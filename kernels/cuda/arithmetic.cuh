@@ -26,6 +26,14 @@ __device__ __forceinline__ uint32_t PackBf16(float low, float high) {
   return packed;
 }
 
+// The values of such a pair.
+__device__ __forceinline__ float LowBf16(uint32_t packed) {
+  return __uint_as_float(packed << 16);
+}
+__device__ __forceinline__ float HighBf16(uint32_t packed) {
+  return __uint_as_float(packed & 0xffff0000u);
+}
+
 // Over lanes 4i..4i+3.
 __device__ __forceinline__ float QuadMax(float v) {
   v = fmaxf(v, __shfl_xor_sync(kAllLanes, v, 1));

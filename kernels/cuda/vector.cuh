@@ -29,6 +29,12 @@ __device__ __forceinline__ DeviceBf16 FromFloat<DeviceBf16>(float x) {
   return __float2bfloat16_rn(x);
 }
 
+// The value that a T holds of x.
+template <class T>
+__device__ __forceinline__ float RoundedTo(float x) {
+  return ToFloat(FromFloat<T>(x));
+}
+
 // Elements of 16 bytes, the most that a thread moves at once.
 template <class T>
 constexpr int kVectorLen = 16 / sizeof(T);

@@ -2,6 +2,7 @@
 
 #include "kernels/attention/cuda/generic.h"
 #include "kernels/cuda/arithmetic.cuh"
+#include "kernels/cuda/vector.cuh"
 
 namespace seer {
 namespace cuda {
@@ -10,15 +11,6 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kLanes = 32;
 constexpr int kLaneChannels = kMaxHeadDim / kLanes;
-
-__device__ __forceinline__ float ToFloat(float x) { return x; }
-__device__ __forceinline__ float ToFloat(__nv_bfloat16 x) {
-  return __bfloat162float(x);
-}
-__device__ __forceinline__ void Store(float x, float* to) { *to = x; }
-__device__ __forceinline__ void Store(float x, __nv_bfloat16* to) {
-  *to = __float2bfloat16_rn(x);
-}
 
 __device__ __forceinline__ float WarpMax(float v) {
   for (int d = 1; d < kLanes; d *= 2) {
@@ -133,7 +125,9 @@ __global__ void __launch_bounds__(kWarps* kLanes)
   T* out = static_cast<T*>(p.out) + row_head * head_dim;
   for (int i = 0; i < kLaneChannels; ++i) {
     const int d = lane + i * kLanes;
-    if (d < head_dim) Store(any ? state.out[i] / state.sum : 0.0f, out + d);
+    if (d < head_dim) {
+      out[d] = FromFloat<T>(any ? state.out[i] / state.sum : 0.0f);
+    }
   }
   if (p.log_sum_exp != nullptr && lane == 0) {
     p.log_sum_exp[row_head] = any ? state.max + logf(state.sum) : -INFINITY;

@@ -13,22 +13,13 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/matrix_fragments.cuh"
+
 namespace seer {
 namespace cuda {
 
 // Keys of one step of a warp.
 constexpr int kStepKeys = 16;
-
-// c += a b: a 16 x 16, b 16 x 8. c[0..1] are of row g, c[2..3] of row g + 8,
-// columns 2t and 2t + 1.
-__device__ __forceinline__ void MultiplyAdd(float (&c)[4],
-                                            const uint32_t (&a)[4], uint32_t b0,
-                                            uint32_t b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
 
 // 16 bytes that no one reads again soon; zeros unless `exists`.
 __device__ __forceinline__ uint4 LoadStream(const __nv_bfloat16* at,
