@@ -118,11 +118,16 @@ absl::Status CheckPages(const RaggedBatch& batch, int64_t num_pages) {
   return absl::OkStatus();
 }
 
-absl::Status CheckRopeTable(const RaggedBatch& batch, const RopeTable& rope,
-                            int32_t head_dim) {
+absl::Status CheckRopeShape(const RopeTable& rope, int32_t head_dim) {
   if (rope.cos == nullptr || rope.sin == nullptr || rope.head_dim != head_dim) {
     return absl::InvalidArgumentError("rope: no table for this head_dim");
   }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRopeTable(const RaggedBatch& batch, const RopeTable& rope,
+                            int32_t head_dim) {
+  SEER_RETURN_IF_ERROR(CheckRopeShape(rope, head_dim));
   for (int32_t i = 0; i < batch.num_sequences; ++i) {
     if (PositionEnd(batch.sequences[i]) > rope.num_positions) {
       return absl::InvalidArgumentError(

@@ -24,8 +24,11 @@ absl::Status CheckPagedKv(const PagedKv& kv);
 // CheckBatch.
 absl::Status CheckPages(const RaggedBatch& batch, int64_t num_pages);
 
-// INVALID_ARGUMENT unless the table is for `head_dim` and covers every
-// position of the batch, which has passed CheckBatch.
+// INVALID_ARGUMENT unless there is a table, for `head_dim`.
+absl::Status CheckRopeShape(const RopeTable& rope, int32_t head_dim);
+
+// INVALID_ARGUMENT unless, beside that, the table covers every position of the
+// batch, which has passed CheckBatch.
 absl::Status CheckRopeTable(const RaggedBatch& batch, const RopeTable& rope,
                             int32_t head_dim);
 

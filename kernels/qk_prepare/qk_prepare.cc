@@ -9,6 +9,9 @@
 #include "kernels/argument_checks.h"
 #include "kernels/qk_prepare/cpu/qk_prepare_cpu.h"
 #include "kernels/qk_prepare/reference/qk_prepare_reference.h"
+#ifdef SEER_CUDA
+#include "kernels/qk_prepare/cuda/qk_prepare_cuda.h"
+#endif
 
 namespace seer {
 namespace {
@@ -46,11 +49,16 @@ absl::Status CheckPagesDiffer(const RaggedBatch& batch) {
   return absl::OkStatus();
 }
 
-absl::Status Check(const QkPrepareArgs& args) {
-  SEER_RETURN_IF_ERROR(CheckBatch(args.batch));
+absl::Status CheckShapes(const QkPrepareArgs& args) {
   SEER_RETURN_IF_ERROR(CheckPagedKv(args.kv));
   SEER_RETURN_IF_ERROR(CheckHeads(args.num_query_heads, args.kv.num_kv_heads));
   SEER_RETURN_IF_ERROR(CheckTensors(args));
+  return CheckRopeShape(args.rope, args.kv.head_dim);
+}
+
+// A batch that is in host memory.
+absl::Status CheckContents(const QkPrepareArgs& args) {
+  SEER_RETURN_IF_ERROR(CheckBatch(args.batch));
   SEER_RETURN_IF_ERROR(CheckRopeTable(args.batch, args.rope, args.kv.head_dim));
   SEER_RETURN_IF_ERROR(CheckPages(args.batch, args.kv.num_pages));
   return CheckPagesDiffer(args.batch);
@@ -68,7 +76,9 @@ absl::Status QkPrepare(Backend backend, const QkPrepareArgs& given,
   }
   if (args.key_row_stride == 0) args.key_row_stride = key_width;
   if (args.value_row_stride == 0) args.value_row_stride = key_width;
-  SEER_RETURN_IF_ERROR(Check(args));
+  SEER_RETURN_IF_ERROR(CheckShapes(args));
+  if (backend != Backend::kCuda) SEER_RETURN_IF_ERROR(CheckContents(args));
+
   switch (backend) {
     case Backend::kReference:
       QkPrepareReference(args);
@@ -77,7 +87,11 @@ absl::Status QkPrepare(Backend backend, const QkPrepareArgs& given,
       QkPrepareCpu(args, ExecutorOf(stream));
       return absl::OkStatus();
     case Backend::kCuda:
-      return absl::UnimplementedError("qk_prepare: no GPU kernel");
+#ifdef SEER_CUDA
+      return QkPrepareOnCuda(args, stream);
+#else
+      return absl::UnimplementedError("qk_prepare: built without CUDA");
+#endif
   }
   return absl::InvalidArgumentError("qk_prepare: unknown backend");
 }

@@ -45,6 +45,13 @@ struct QkPrepareArgs {
 // prompt slice that ends inside a block and the generated slice that goes on
 // there are two steps. Inputs and outputs must not overlap.
 // INVALID_ARGUMENT: shapes disagree, two tiles write one page.
+//
+// kCuda does not look into what is in device memory: `batch`, before it went
+// there, has passed CheckBatch, CheckPages and CheckRopeTable, and no two of
+// its tiles share a page. A tile of no rows is passed over. Results are the
+// other backends' bit for bit, but for the bits of a NaN and the sign of a
+// maximum or minimum that is 0. It is fast where half a head is a multiple of
+// 16 bytes, and so are all addresses and strides of rows.
 absl::Status QkPrepare(Backend backend, const QkPrepareArgs& args,
                        DeviceStream stream);
 
