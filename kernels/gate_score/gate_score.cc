@@ -10,6 +10,9 @@
 #include "kernels/gate_score/cpu/gate_entries.h"
 #include "kernels/gate_score/cpu/gate_logits.h"
 #include "kernels/gate_score/reference/gate_score_reference.h"
+#ifdef SEER_CUDA
+#include "kernels/gate_score/cuda/gate_score_cuda.h"
+#endif
 
 namespace seer {
 namespace {
@@ -31,8 +34,7 @@ absl::Status CheckGate(const GateScoreArgs& args) {
       }
       num_entry_heads = args.num_query_heads;
     }
-    SEER_RETURN_IF_ERROR(
-        CheckRopeTable(args.batch, args.rope, args.kv.head_dim));
+    SEER_RETURN_IF_ERROR(CheckRopeShape(args.rope, args.kv.head_dim));
   }
   if (args.num_entry_heads != num_entry_heads) {
     return absl::InvalidArgumentError(
@@ -42,13 +44,27 @@ absl::Status CheckGate(const GateScoreArgs& args) {
   return absl::OkStatus();
 }
 
-absl::Status CheckTiles(const GateScoreArgs& args) {
-  if (args.num_scored_tiles < 0 ||
-      (args.num_scored_tiles > 0 &&
-       (args.tile_indices == nullptr || args.pooled_queries == nullptr ||
-        args.key_entries == nullptr || args.logits == nullptr))) {
+absl::Status CheckTensors(const GateScoreArgs& args) {
+  if (args.num_scored_tiles < 0 || args.logits_row_len < 0 ||
+      args.num_scored_tiles > args.batch.num_prompt_tiles) {
+    return absl::InvalidArgumentError("gate_score: a count is out of range");
+  }
+  if (args.num_scored_tiles > 0 &&
+      (args.tile_indices == nullptr || args.pooled_queries == nullptr ||
+       args.key_entries == nullptr || args.logits == nullptr)) {
     return absl::InvalidArgumentError("gate_score: a tensor is missing");
   }
+  return absl::OkStatus();
+}
+
+absl::Status CheckShapes(const GateScoreArgs& args) {
+  SEER_RETURN_IF_ERROR(CheckPagedKv(args.kv));
+  SEER_RETURN_IF_ERROR(CheckHeads(args.num_query_heads, args.kv.num_kv_heads));
+  SEER_RETURN_IF_ERROR(CheckGate(args));
+  return CheckTensors(args);
+}
+
+absl::Status CheckTiles(const GateScoreArgs& args) {
   int32_t previous = -1;
   for (int32_t i = 0; i < args.num_scored_tiles; ++i) {
     const int32_t index = args.tile_indices[i];
@@ -67,12 +83,14 @@ absl::Status CheckTiles(const GateScoreArgs& args) {
   return absl::OkStatus();
 }
 
-absl::Status Check(const GateScoreArgs& args) {
+// A batch and tiles that are in host memory.
+absl::Status CheckContents(const GateScoreArgs& args) {
   SEER_RETURN_IF_ERROR(CheckBatch(args.batch));
-  SEER_RETURN_IF_ERROR(CheckPagedKv(args.kv));
-  SEER_RETURN_IF_ERROR(CheckHeads(args.num_query_heads, args.kv.num_kv_heads));
-  SEER_RETURN_IF_ERROR(CheckGate(args));
   SEER_RETURN_IF_ERROR(CheckTiles(args));
+  if (!args.gate.mean_pool) {
+    SEER_RETURN_IF_ERROR(
+        CheckRopeTable(args.batch, args.rope, args.kv.head_dim));
+  }
   return CheckPages(args.batch, args.kv.num_pages);
 }
 
@@ -87,7 +105,8 @@ void GateScoreCpu(const GateScoreArgs& args, Executor& executor) {
 
 absl::Status GateScore(Backend backend, const GateScoreArgs& args,
                        DeviceStream stream) {
-  SEER_RETURN_IF_ERROR(Check(args));
+  SEER_RETURN_IF_ERROR(CheckShapes(args));
+  if (backend != Backend::kCuda) SEER_RETURN_IF_ERROR(CheckContents(args));
   switch (backend) {
     case Backend::kReference:
       GateScoreReference(args);
@@ -96,9 +115,23 @@ absl::Status GateScore(Backend backend, const GateScoreArgs& args,
       GateScoreCpu(args, ExecutorOf(stream));
       return absl::OkStatus();
     case Backend::kCuda:
-      return absl::UnimplementedError("gate_score: no GPU kernel");
+#ifdef SEER_CUDA
+      return GateScoreOnCuda(args, stream);
+#else
+      return absl::UnimplementedError("gate_score: built without CUDA");
+#endif
   }
   return absl::InvalidArgumentError("gate_score: unknown backend");
+}
+
+int64_t GateScoreWorkspaceBytes(Backend backend, const GateScoreArgs& args) {
+#ifdef SEER_CUDA
+  if (backend == Backend::kCuda) return CudaGateScoreWorkspaceBytes(args);
+#else
+  (void)backend;
+  (void)args;
+#endif
+  return 0;
 }
 
 }  // namespace seer

@@ -74,8 +74,17 @@ struct GateScoreArgs {
 // logits q.k / sqrt(D) in fp32. A logit depends on its two entries only: not
 // on the other tiles, the chunking or the number of threads.
 // INVALID_ARGUMENT: shapes disagree.
+//
+// kCuda does not look into what is in device memory: `batch` and
+// `tile_indices`, before they went there, have passed CheckBatch, CheckPages
+// and CheckRopeTable and are as this page says. It is fast for bfloat16 where D
+// is 64 or 128 and addresses are multiples of 16 bytes.
 absl::Status GateScore(Backend backend, const GateScoreArgs& args,
                        DeviceStream stream);
+
+// Bytes of DeviceStream::workspace that GateScore needs. Read of `args`:
+// num_scored_tiles, dtype and shapes.
+int64_t GateScoreWorkspaceBytes(Backend backend, const GateScoreArgs& args);
 
 // softmax of one row of logits in fp32, summed in order: probs[j] for
 // j < num_visible. What the threshold budget compares on the CPU; a GPU's lanes
