@@ -68,11 +68,6 @@ Policies RandomPolicies(const PagedSequences& sequences,
   return policies;
 }
 
-// The backend that makes the logits from which `backend` selects.
-Backend ScoringBackend(Backend backend) {
-  return backend == Backend::kCuda ? Backend::kCpu : backend;
-}
-
 // Sets of one step, by sequence of `slices`.
 void SelectStep(Backend backend, const PreparedStep& step,
                 const std::vector<StepSlice>& slices, const Policies& policies,
@@ -130,10 +125,9 @@ Rows RunSteps(Backend backend, PagedSequences& sequences,
   ScoredGate scored(&sequences, gate);
   Rows rows;
   for (const std::vector<StepSlice>& slices : steps) {
-    const Backend scoring = ScoringBackend(backend);
-    const PreparedStep step = sequences.Prepare(scoring, slices, stream);
+    const PreparedStep step = sequences.Prepare(backend, slices, stream);
     SelectStep(backend, step, slices, policies,
-               scored.Score(scoring, step, stream), num_heads, &rows);
+               scored.Score(backend, step, stream), num_heads, &rows);
   }
   return rows;
 }

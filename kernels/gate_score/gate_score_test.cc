@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <functional>
-#include <limits>
 #include <map>
 #include <random>
 #include <string>
@@ -12,6 +9,7 @@
 
 #include "base/thread_pool.h"
 #include "gtest/gtest.h"
+#include "tests/testing/kernels/backend_cases.h"
 #include "tests/testing/kernels/cpu_targets.h"
 #include "tests/testing/kernels/error_budget.h"
 #include "tests/testing/kernels/gate_oracle.h"
@@ -80,22 +78,27 @@ std::vector<float> ExactVisible(PagedSequences& sequences,
 }
 
 struct Scores {
-  std::vector<float> cpu, reference, exact;
+  std::vector<float> fast, reference, exact;
 };
 
 Scores ScoreAll(PagedSequences& sequences, const GateWeights& gate,
-                DeviceStream stream) {
+                Backend backend, DeviceStream stream = {}) {
   const HeadShape& shape = sequences.shape();
   const PreparedStep step =
       sequences.Prepare(Backend::kCpu, sequences.WholePrompts());
-  ScoredGate cpu(&sequences, gate);
+  ScoredGate fast(&sequences, gate);
   ScoredGate reference(&sequences, gate);
   Scores scores;
-  scores.cpu = Visible(cpu.Score(Backend::kCpu, step, stream), step, shape);
+  scores.fast = Visible(fast.Score(backend, step, stream), step, shape);
   scores.reference =
       Visible(reference.Score(Backend::kReference, step), step, shape);
   scores.exact = ExactVisible(sequences, gate);
   return scores;
+}
+
+testing::AssertionResult IsWithinBudget(const Scores& scores) {
+  return WithinErrorBudget(scores.fast, scores.reference, scores.exact,
+                           DType::kFloat32);
 }
 
 double LargestError(const std::vector<float>& a, const std::vector<float>& b) {
@@ -123,148 +126,119 @@ std::vector<Design> AllDesigns() {
   return designs;
 }
 
-TEST(GateScoreTest, EveryDesignIsWithinTheErrorBudget) {
+// The fp32 reference is the definition. Each of its roundings is 2^-16 of one
+// in bf16, and a logit's longest chain pools, projects and multiplies.
+TEST(GateReferenceTest, DefinesEveryDesign) {
   const HeadShape shape{4, 2, 64};
-  ThreadPool threads(2);
   for (const Design& design : AllDesigns()) {
-    double reference_error[2];
+    double errors[2];
     for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
       PagedSequences sequences = MakeSequences(shape, dtype, {150, 64, 1});
-      const GateWeights gate =
-          RandomGate(shape, dtype, design.query_pools, design.key_pools,
-                     design.is_double, kSeed);
-      const Scores scores = ScoreAll(sequences, gate, DeviceStream{&threads});
-      EXPECT_TRUE(WithinErrorBudget(scores.cpu, scores.reference, scores.exact,
-                                    DType::kFloat32))
-          << DesignName(design.query_pools, design.key_pools)
-          << (design.is_double ? " double" : " single")
-          << (dtype == DType::kFloat32 ? " fp32" : " bf16");
-      reference_error[dtype == DType::kFloat32 ? 0 : 1] =
+      const Scores scores =
+          ScoreAll(sequences,
+                   RandomGate(shape, dtype, design.query_pools,
+                              design.key_pools, design.is_double, kSeed),
+                   Backend::kReference);
+      errors[dtype == DType::kFloat32 ? 0 : 1] =
           LargestError(scores.reference, scores.exact);
     }
-    // The fp32 reference is the definition. Each of its roundings is 2^-16 of
-    // one in bf16, and a logit's longest chain pools, projects and multiplies.
     const int64_t num_inputs =
         std::max(design.query_pools.size(), design.key_pools.size()) *
         shape.head_dim;
     const double num_roundings =
         static_cast<double>(kBlockSize + num_inputs + shape.head_dim);
-    EXPECT_LE(reference_error[0],
-              reference_error[1] * std::ldexp(num_roundings, -16))
+    EXPECT_LE(errors[0], errors[1] * std::ldexp(num_roundings, -16))
         << DesignName(design.query_pools, design.key_pools);
   }
 }
 
-TEST(GateScoreTest, RandomShapesAreWithinTheErrorBudget) {
+class GateScoreTest : public BackendCaseTest {
+ protected:
+  GateWeights Weights(const HeadShape& shape, const Design& design,
+                      uint64_t seed = kSeed) const {
+    return RandomGate(shape, dtype(), design.query_pools, design.key_pools,
+                      design.is_double, seed);
+  }
+};
+
+TEST_P(GateScoreTest, EveryDesignIsWithinTheErrorBudget) {
+  ThreadPool threads(2);
+  for (const Design& design : AllDesigns()) {
+    for (const HeadShape& shape : {HeadShape{4, 2, 64}, HeadShape{2, 1, 128}}) {
+      PagedSequences sequences = MakeSequences(shape, dtype(), {150, 64, 1});
+      EXPECT_TRUE(IsWithinBudget(ScoreAll(sequences, Weights(shape, design),
+                                          backend(), DeviceStream{&threads})))
+          << DesignName(design.query_pools, design.key_pools)
+          << (design.is_double ? " double" : " single") << " D "
+          << shape.head_dim;
+    }
+  }
+}
+
+TEST_P(GateScoreTest, RandomShapesAreWithinTheErrorBudget) {
   std::mt19937_64 random(kSeed);
   ThreadPool threads(3);
   const std::vector<Design> designs = AllDesigns();
   const int32_t head_dims[] = {64, 80, 128, 64, 42};
-  for (int round = 0; round < 16; ++round) {
+  for (int round = 0; round < 12; ++round) {
     HeadShape shape;
     const int32_t group = 1 + static_cast<int32_t>(random() % 16);
     shape.num_kv_heads = 1 + static_cast<int32_t>(random() % 3);
     shape.num_query_heads = group * shape.num_kv_heads;
     shape.head_dim = head_dims[random() % std::size(head_dims)];
-    const DType dtype = random() % 2 == 0 ? DType::kFloat32 : DType::kBFloat16;
     std::vector<int32_t> lens;
     for (uint64_t i = 0; i <= random() % 3; ++i) {
       lens.push_back(1 + static_cast<int32_t>(random() % 700));
     }
     const Design& design = designs[random() % designs.size()];
     const GateWeights gate =
-        random() % 4 == 0
-            ? MeanPoolGate()
-            : RandomGate(shape, dtype, design.query_pools, design.key_pools,
-                         design.is_double, random());
-    PagedSequences sequences = MakeSequences(shape, dtype, lens, random());
-    const Scores scores = ScoreAll(sequences, gate, DeviceStream{&threads});
-    EXPECT_TRUE(WithinErrorBudget(scores.cpu, scores.reference, scores.exact,
-                                  DType::kFloat32))
+        random() % 4 == 0 ? MeanPoolGate() : Weights(shape, design, random());
+    PagedSequences sequences = MakeSequences(shape, dtype(), lens, random());
+    EXPECT_TRUE(IsWithinBudget(
+        ScoreAll(sequences, gate, backend(), DeviceStream{&threads})))
         << "round " << round << " D " << shape.head_dim << " group " << group;
   }
 }
 
 // A long row: more than one item of work, and panels that are not full.
-TEST(GateScoreTest, LongPromptsAreWithinTheErrorBudget) {
-  const HeadShape shape{2, 1, 64};
-  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
-    PagedSequences sequences = MakeSequences(shape, dtype, {90 * 64 + 5});
-    ThreadPool threads(3);
-    const Scores scores =
-        ScoreAll(sequences, MeanPoolGate(), DeviceStream{&threads});
-    EXPECT_TRUE(WithinErrorBudget(scores.cpu, scores.reference, scores.exact,
-                                  DType::kFloat32));
-  }
-}
-
-class GateInvarianceTest : public testing::TestWithParam<DType> {
- protected:
-  std::vector<GateWeights> Gates(const HeadShape& shape) const {
-    PoolSet avg, all;
-    avg.avg = all.max = all.min = all.avg = true;
-    return {MeanPoolGate(),
-            RandomGate(shape, GetParam(), avg, all, false, kSeed),
-            RandomGate(shape, GetParam(), all, avg, true, kSeed)};
-  }
-};
-
-TEST_P(GateInvarianceTest, ChunksAndNeighboursChangeNoBit) {
-  const HeadShape shape{6, 2, 80};
-  const int32_t len = 9 * 64 + 10;
+TEST_P(GateScoreTest, LongPromptsAreWithinTheErrorBudget) {
   ThreadPool threads(3);
-  for (const GateWeights& gate : Gates(shape)) {
-    for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
-      PagedSequences alone = MakeSequences(shape, GetParam(), {len});
-      const PreparedStep whole = alone.Prepare(backend, alone.WholePrompts());
-      const std::vector<float> want =
-          ScoredGate(&alone, gate).Score(backend, whole);
-      const int64_t n = NumBlocks(len);
-
-      // The same prompt in chunks, other pages, beside other sequences.
-      PagedSequences crowd =
-          MakeSequences(shape, GetParam(), {len, 200, 64}, kSeed + 9);
-      ScoredGate crowd_gate(&crowd, gate);
-      const std::vector<std::vector<StepSlice>> steps = {
-          {{1, 0, 128}, {0, 0, 64}},
-          {{0, 64, 320}, {1, 128, 200}, {2, 0, 64}},
-          {{1, 200, 201}, {0, 320, 576}},
-          {{2, 64, 65}, {0, 576, len}}};
-      int64_t row = 0;
-      for (const auto& slices : steps) {
-        const PreparedStep step = crowd.Prepare(backend, slices);
-        const std::vector<float> got =
-            crowd_gate.Score(backend, step, DeviceStream{&threads});
-        const RaggedBatch& batch = step.batch.batch();
-        for (int64_t t = 0; t < batch.num_prompt_tiles; ++t) {
-          if (slices[batch.tiles[t].sequence].sequence != 0) continue;
-          ASSERT_EQ(batch.tiles[t].block, row / shape.num_query_heads);
-          for (int64_t h = 0; h < shape.num_query_heads; ++h, ++row) {
-            EXPECT_EQ(
-                0, std::memcmp(&got[(t * shape.num_query_heads + h) *
-                                    ScoredGate::RowLen(step)],
-                               &want[row * n],
-                               VisibleBlocks(batch.tiles[t]) * sizeof(float)))
-                << "block " << batch.tiles[t].block << " head " << h;
-          }
-        }
-      }
-      EXPECT_EQ(row, n * shape.num_query_heads);
-    }
+  for (const HeadShape& shape : {HeadShape{2, 1, 64}, HeadShape{2, 2, 128}}) {
+    PagedSequences sequences = MakeSequences(shape, dtype(), {90 * 64 + 5});
+    EXPECT_TRUE(IsWithinBudget(
+        ScoreAll(sequences, MeanPoolGate(), backend(), DeviceStream{&threads})))
+        << "D " << shape.head_dim;
   }
 }
 
-TEST_P(GateInvarianceTest, InstructionSetsAreWithinTheErrorBudget) {
+// Tiles that are computed together are of several sequences.
+TEST_P(GateScoreTest, ShortPromptsAreWithinTheErrorBudget) {
+  const HeadShape shape{2, 1, 64};
+  std::mt19937_64 random(kSeed);
+  std::vector<int32_t> lens;
+  for (int i = 0; i < 60; ++i) {
+    lens.push_back(1 + static_cast<int32_t>(random() % 200));
+  }
+  PagedSequences sequences = MakeSequences(shape, dtype(), lens);
+  ThreadPool threads(3);
+  EXPECT_TRUE(IsWithinBudget(
+      ScoreAll(sequences, MeanPoolGate(), backend(), DeviceStream{&threads})));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GateScoreTest, FastBackendCases(),
+                         BackendCaseName);
+
+class GateInstructionSetTest : public testing::TestWithParam<DType> {};
+
+TEST_P(GateInstructionSetTest, AllAreWithinTheErrorBudget) {
   const HeadShape shape{6, 2, 80};
-  for (const GateWeights& gate : Gates(shape)) {
+  for (const GateWeights& gate : GatesOfEveryKind(shape, GetParam(), kSeed)) {
     PagedSequences sequences = MakeSequences(shape, GetParam(), {1000, 70});
     std::map<std::string, std::vector<float>> cpu_by_target;
     ForEachCpuTarget([&](const char* name) {
-      const Scores scores = ScoreAll(sequences, gate, {});
-      EXPECT_TRUE(WithinErrorBudget(scores.cpu, scores.reference, scores.exact,
-                                    DType::kFloat32))
-          << name;
-      cpu_by_target[name] = scores.cpu;
+      const Scores scores = ScoreAll(sequences, gate, Backend::kCpu);
+      EXPECT_TRUE(IsWithinBudget(scores)) << name;
+      cpu_by_target[name] = scores.fast;
     });
     // Wider vectors change no bit where multiply-adds are fused alike.
     if (cpu_by_target.count("AVX2") != 0 && cpu_by_target.count("AVX3") != 0) {
@@ -273,120 +247,8 @@ TEST_P(GateInvarianceTest, InstructionSetsAreWithinTheErrorBudget) {
   }
 }
 
-TEST_P(GateInvarianceTest, OnlyTheTilesGivenAreScored) {
-  const HeadShape shape{4, 2, 64};
-  for (const GateWeights& gate : Gates(shape)) {
-    for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
-      PagedSequences sequences =
-          MakeSequences(shape, GetParam(), {100, 200, 300});
-      const PreparedStep step =
-          sequences.Prepare(backend, sequences.WholePrompts());
-      const std::vector<float> all =
-          ScoredGate(&sequences, gate).Score(backend, step);
-      // Sequence 1 is another gate's.
-      const std::vector<int32_t> tiles = {0, 1, 6, 7, 8, 9, 10};
-      const std::vector<float> some =
-          ScoredGate(&sequences, gate).Score(backend, step, tiles);
-      const int64_t row_len = ScoredGate::RowLen(step);
-      for (int64_t t = 0; t < step.batch.batch().num_prompt_tiles; ++t) {
-        const bool is_scored = std::count(tiles.begin(), tiles.end(), t) != 0;
-        const int64_t visible = VisibleBlocks(step.batch.batch().tiles[t]);
-        for (int64_t h = 0; h < shape.num_query_heads; ++h) {
-          for (int64_t j = 0; j < visible; ++j) {
-            const int64_t at = (t * shape.num_query_heads + h) * row_len + j;
-            if (is_scored) {
-              EXPECT_EQ(some[at], all[at]);
-            } else {
-              EXPECT_TRUE(std::isnan(some[at]));
-            }
-          }
-        }
-      }
-    }
-  }
-}
-
-TEST_P(GateInvarianceTest, NaNInAQueryStaysInItsTile) {
-  const HeadShape shape{4, 2, 64};
-  for (const GateWeights& gate : Gates(shape)) {
-    for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
-      SequenceTokens tokens = RandomTokens(shape, 640, 640, GetParam(), kSeed);
-      // Tile 3, head 1, a channel of it.
-      tokens.queries[(3 * 64 + 7) * 256 + 64 + 9] =
-          std::numeric_limits<float>::quiet_NaN();
-      PagedSequences sequences(shape, GetParam(), {tokens}, Rope(), kSeed);
-      const PreparedStep step =
-          sequences.Prepare(backend, sequences.WholePrompts());
-      const std::vector<float> logits =
-          ScoredGate(&sequences, gate).Score(backend, step);
-      for (int64_t tile = 0; tile < 10; ++tile) {
-        for (int64_t h = 0; h < 4; ++h) {
-          for (int64_t j = 0; j <= tile; ++j) {
-            EXPECT_EQ(std::isnan(logits[(tile * 4 + h) * 10 + j]),
-                      tile == 3 && h == 1);
-          }
-        }
-      }
-    }
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(DTypes, GateInvarianceTest,
+INSTANTIATE_TEST_SUITE_P(DTypes, GateInstructionSetTest,
                          testing::Values(DType::kFloat32, DType::kBFloat16));
-
-TEST(GateScoreChecksTest, RefusesWhatItCannotRun) {
-  const HeadShape shape{4, 2, 64};
-  PagedSequences sequences = MakeSequences(shape, DType::kFloat32, {100, 200});
-  PoolSet avg, two;
-  avg.avg = two.max = two.min = true;
-  ScoredGate single(&sequences,
-                    RandomGate(shape, DType::kFloat32, avg, two, false, kSeed));
-  const PreparedStep step =
-      sequences.Prepare(Backend::kCpu, sequences.WholePrompts());
-  const std::vector<int32_t> tiles = {0, 1, 2, 3, 4, 5};
-  std::vector<float> logits(6 * 4 * 4);
-  const GateScoreArgs good = single.Args(step, tiles, logits.data());
-  ASSERT_TRUE(GateScore(Backend::kCpu, good, {}).ok());
-  GateScoreArgs none = good;
-  none.num_scored_tiles = 0;
-  EXPECT_TRUE(GateScore(Backend::kCpu, none, {}).ok());
-
-  const int32_t descending[] = {1, 0};
-  const int32_t beyond[] = {0, 6};
-  const std::function<void(GateScoreArgs&)> breakages[] = {
-      [](GateScoreArgs& a) { a.gate.linear_k = nullptr; },
-      [](GateScoreArgs& a) { a.gate.query_pools = PoolSet(); },
-      [](GateScoreArgs& a) { a.gate.key_pools = PoolSet(); },
-      [](GateScoreArgs& a) { a.gate.query_pools.max = true; },
-      [](GateScoreArgs& a) { a.num_entry_heads = 2; },
-      [](GateScoreArgs& a) { a.gate.mean_pool = true; },
-      [](GateScoreArgs& a) { a.gate.linear_q = a.gate.linear_k; },
-      [](GateScoreArgs& a) { a.rope.head_dim = 128; },
-      [](GateScoreArgs& a) { a.rope.num_positions = 199; },
-      [](GateScoreArgs& a) { a.logits = nullptr; },
-      [](GateScoreArgs& a) { a.key_entries = nullptr; },
-      [](GateScoreArgs& a) { a.pooled_queries = nullptr; },
-      [](GateScoreArgs& a) { a.logits_row_len = 3; },
-      [](GateScoreArgs& a) { a.num_query_heads = 3; },
-      [](GateScoreArgs& a) { a.kv.num_pages = 1; },
-      [](GateScoreArgs& a) { a.num_scored_tiles = -1; },
-      [&](GateScoreArgs& a) {
-        a.tile_indices = descending;
-        a.num_scored_tiles = 2;
-      },
-      [&](GateScoreArgs& a) {
-        a.tile_indices = beyond;
-        a.num_scored_tiles = 2;
-      },
-  };
-  for (size_t i = 0; i < std::size(breakages); ++i) {
-    GateScoreArgs bad = good;
-    breakages[i](bad);
-    EXPECT_EQ(GateScore(Backend::kCpu, bad, {}).code(),
-              absl::StatusCode::kInvalidArgument)
-        << "breakage " << i;
-  }
-}
 
 }  // namespace
 }  // namespace seer

@@ -103,7 +103,7 @@ void CheckLogits(const GoldenLayer& layer, const GateWeights& gate,
   EXPECT_LE(LargestDifference(golden, truth.logits), truth.budget);
   const std::vector<float> plain_bf16 =
       ScoreLayer(layer, gate, scaling, DType::kBFloat16, Backend::kReference);
-  for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
+  for (const Backend backend : RunnableBackends()) {
     const std::vector<float> fp32 =
         ScoreLayer(layer, gate, scaling, DType::kFloat32, backend);
     EXPECT_LE(LargestDifference(fp32, truth.logits), truth.budget)
@@ -249,7 +249,7 @@ void CheckGateProbabilities(const GoldenLayer& layer) {
   const GateTruth truth = TruthOf(layer, layer.gate, "default");
   const int64_t n = layer.num_tiles();
   ASSERT_EQ(golden.size(), truth.logits.size()) << "not [Hq, n, n]";
-  for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
+  for (const Backend backend : RunnableBackends()) {
     const std::vector<float> logits =
         ScoreLayer(layer, layer.gate, "default", DType::kFloat32, backend);
     std::vector<float> probs(n);
@@ -290,13 +290,7 @@ void CheckMask(const GoldenLayer& layer, const std::string& mask) {
   const int64_t num_rows = layer.shape.num_query_heads * layer.num_tiles();
   // From the golden logits themselves: equal, but where the reference, which
   // compares probabilities, cannot tell two of them apart.
-  for (const Backend backend : BuiltBackends()) {
-    const std::string missing = MissingBackend(backend);
-    if (!missing.empty()) {
-      std::printf("%s %s: skipped, %s\n", mask.c_str(), Name(backend),
-                  missing.c_str());
-      continue;
-    }
+  for (const Backend backend : RunnableBackends()) {
     const int64_t num_rounded =
         CheckRows(layer, source.rule, *golden, want,
                   SelectLayer(layer, source, *golden, backend),
@@ -307,7 +301,7 @@ void CheckMask(const GoldenLayer& layer, const std::string& mask) {
                   static_cast<long long>(num_rounded));
     }
   }
-  for (const Backend backend : {Backend::kReference, Backend::kCpu}) {
+  for (const Backend backend : RunnableBackends()) {
     for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
       const std::vector<float> logits =
           ScoreLayer(layer, layer.gate, "default", dtype, backend);

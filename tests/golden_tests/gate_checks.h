@@ -8,8 +8,8 @@
 
 namespace seer {
 
-// Each check is made for the reference and the CPU, and reports failures to
-// GoogleTest.
+// Each check is made for every backend that the build and the machine have, and
+// reports failures to GoogleTest.
 
 // Logits `tensor` under the rope scaling. In fp32, both they and ours are
 // within the case's budget of the gate in double: twice what fp32 angles make
@@ -24,10 +24,9 @@ void CheckMeanPoolLogits(const GoldenLayer& layer);
 // gate_probs in fp32, within what the logits' budget makes of them.
 void CheckGateProbabilities(const GoldenLayer& layer);
 
-// The mask of that name: from the golden logits equal, on a GPU too if the
-// build and the machine have one, but where rounding of probabilities decides;
-// and from our own logits, in fp32 and bf16, different only at near-ties, whose
-// number is printed.
+// The mask of that name: from the golden logits equal, but where rounding of
+// probabilities decides; and from our own logits, in fp32 and bf16, different
+// only at near-ties, whose number is printed.
 void CheckMask(const GoldenLayer& layer, const std::string& mask);
 
 // Whether the layer has what explains its masks, and CheckMask needs: a gate,

@@ -1,5 +1,7 @@
 #include "tests/testing/kernels/backends.h"
 
+#include <cstdio>
+
 #ifdef SEER_CUDA
 #include "tests/testing/kernels/cuda/device_array.h"
 #endif
@@ -38,6 +40,19 @@ std::string MissingBackend(Backend backend) {
 #else
   return "built without CUDA";
 #endif
+}
+
+std::vector<Backend> RunnableBackends() {
+  std::vector<Backend> runnable;
+  for (const Backend backend : BuiltBackends()) {
+    const std::string missing = MissingBackend(backend);
+    if (missing.empty()) {
+      runnable.push_back(backend);
+    } else {
+      std::printf("%s is left out: %s\n", Name(backend), missing.c_str());
+    }
+  }
+  return runnable;
 }
 
 void BackendTest::SetUp() {

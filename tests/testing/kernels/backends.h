@@ -22,6 +22,10 @@ const char* Name(Backend backend);
 // Why the backend cannot run on this machine; empty: it can.
 std::string MissingBackend(Backend backend);
 
+// The backends of this build that this machine can run. Prints why it cannot
+// run the others.
+std::vector<Backend> RunnableBackends();
+
 // Parametrized by backend; skips, with the reason, what cannot run here.
 //
 //   INSTANTIATE_TEST_SUITE_P(Backends, OpTest,

@@ -8,6 +8,7 @@
 
 #include "absl/base/internal/raw_logging.h"
 #include "kernels/qk_prepare/qk_prepare.h"
+#include "tests/testing/kernels/host_calls.h"
 
 namespace seer {
 namespace {
@@ -122,7 +123,7 @@ PreparedStep PagedSequences::Prepare(Backend backend,
   args.roped_queries = step.roped_queries.data();
   args.kv = kv();
   args.pooled_queries = step.pooled_queries.data();
-  const absl::Status status = QkPrepare(backend, args, stream);
+  const absl::Status status = QkPrepareFromHost(backend, args, stream);
   ABSL_RAW_CHECK(status.ok(), status.ToString().c_str());
   return step;
 }

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "absl/base/internal/raw_logging.h"
+#include "tests/testing/kernels/host_calls.h"
 
 namespace seer {
 namespace {
@@ -55,6 +56,14 @@ GateWeights RandomGate(const HeadShape& shape, DType dtype, PoolSet query_pools,
         1.0 / std::sqrt(static_cast<double>(query_inputs)), dtype, &random);
   }
   return gate;
+}
+
+std::vector<GateWeights> GatesOfEveryKind(const HeadShape& shape, DType dtype,
+                                          uint64_t seed) {
+  PoolSet avg, all;
+  avg.avg = all.max = all.min = all.avg = true;
+  return {MeanPoolGate(), RandomGate(shape, dtype, avg, all, false, seed),
+          RandomGate(shape, dtype, all, avg, true, seed)};
 }
 
 std::vector<PoolSet> AllPoolSets() {
@@ -122,7 +131,7 @@ std::vector<float> ScoredGate::Score(Backend backend, const PreparedStep& step,
                                 RowLen(step),
                             kUnwritten);
   const absl::Status status =
-      GateScore(backend, Args(step, tiles, logits.data()), stream);
+      GateScoreFromHost(backend, Args(step, tiles, logits.data()), stream);
   ABSL_RAW_CHECK(status.ok(), status.ToString().c_str());
   return logits;
 }

@@ -30,6 +30,10 @@ GateWeights MeanPoolGate();
 GateWeights RandomGate(const HeadShape& shape, DType dtype, PoolSet query_pools,
                        PoolSet key_pools, bool is_double, uint64_t seed);
 
+// mean_pool, a single-linear and a double-linear gate.
+std::vector<GateWeights> GatesOfEveryKind(const HeadShape& shape, DType dtype,
+                                          uint64_t seed);
+
 // The seven non-empty subsets of pools.
 std::vector<PoolSet> AllPoolSets();
 

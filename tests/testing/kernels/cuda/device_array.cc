@@ -63,4 +63,10 @@ void DeviceArray::CopyTo(void* host) const {
   }
 }
 
+void DeviceArray::EnqueueCopyOf(const DeviceArray& from,
+                                CUstream_st* stream) const {
+  Check(cudaMemcpyAsync(data_, from.data_, num_bytes_, cudaMemcpyDeviceToDevice,
+                        stream));
+}
+
 }  // namespace seer

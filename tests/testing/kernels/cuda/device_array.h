@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+struct CUstream_st;  // what a cudaStream_t points to
+
 namespace seer {
 
 // Why kernels cannot run on the current device; empty: they can.
@@ -35,6 +37,8 @@ class DeviceArray {
   int64_t num_bytes() const { return num_bytes_; }
   // Waits for the device.
   void CopyTo(void* host) const;
+  // Puts a copy of `from`, which is as large, into a stream.
+  void EnqueueCopyOf(const DeviceArray& from, CUstream_st* stream) const;
 
  private:
   void* data_ = nullptr;
