@@ -14,27 +14,32 @@ namespace {
 
 constexpr int kWarps = 2;
 constexpr int kThreads = kWarps * 32;
-// Of a multiprocessor, as many as its shared memory holds.
-constexpr int kThreadBlocks = 7;
+// Of a multiprocessor: its registers bound them to 8 of head sizes up to 128,
+// its shared memory to 6 of larger ones.
+constexpr int ThreadBlocks(int max_head_dim) {
+  return max_head_dim <= 128 ? 8 : 6;
+}
 
 // Rows of a tile on their way to one warp. Each lane fetches its own channels;
 // the warp shares the angles.
+template <int kMaxDim_>
 struct RowRing {
+  static constexpr int kMaxDim = kMaxDim_;
   static constexpr int kDepth = 8;
   uint4 low[kDepth][32];
   uint4 high[kDepth][32];
-  float angles[kDepth][kMaxHeadDim];  // cosines, then sines
+  float angles[kDepth][kMaxDim];  // cosines, then sines
 };
 
 // A lane's share in fetching the angles of the tile's rows, one after the
 // other, and the reading of those that kCount of its channels need.
-template <int kCount>
+template <int kCount, class Ring>
 class RowAngles {
  public:
   // `position` is the first row's. Unless `needed`, nothing is fetched.
   __device__ __forceinline__ RowAngles(const PrepareParams& p, int64_t position,
                                        int lane, bool needed, int channel,
-                                       const RowRing& ring)
+                                       const Ring& ring)
       : half_(p.kv.head_dim / 2), read_place_(channel / kCount * 4) {
     const int fours = half_ / 4;
 #pragma unroll
@@ -55,7 +60,7 @@ class RowAngles {
 #pragma unroll
     for (int i = 0; i < kShare; ++i) {
       if (from_[i] == nullptr) continue;
-      CopyAsync(to_[i] + slot * sizeof(RowRing::angles[0]), from_[i]);
+      CopyAsync(to_[i] + slot * sizeof(Ring::angles[0]), from_[i]);
       from_[i] += half_;
     }
   }
@@ -73,7 +78,7 @@ class RowAngles {
 
  private:
   static constexpr int kParts = kCount / 4;
-  static constexpr int kShare = kMaxHeadDim / 4 / 32;
+  static constexpr int kShare = Ring::kMaxDim / 4 / 32;
 
   // Where four angles are kept: those that neighbouring lanes read together
   // side by side.
@@ -98,7 +103,7 @@ class RowAngles {
 // A lane's way down a tile's rows: 16 bytes of a column from `channel` on, and
 // 16 bytes from channel + D / 2 on. Rows are fetched kDepth ahead of those
 // that are read.
-template <class T>
+template <class T, class Ring>
 class RowWalk {
  public:
   static constexpr int kCount = Channels<T>::kCount;
@@ -107,7 +112,7 @@ class RowWalk {
   __device__ __forceinline__ RowWalk(const PrepareParams& p,
                                      const Column<T>& column, int channel,
                                      int64_t position, int num_rows,
-                                     const RowRing& ring)
+                                     const Ring& ring)
       : in_(column.in == nullptr ? nullptr : column.in + channel),
         stride_(column.in_stride),
         half_(p.kv.head_dim / 2),
@@ -124,16 +129,16 @@ class RowWalk {
   __device__ __forceinline__ void FetchNext() {
     if (rows_to_fetch_ > 0) {
       if (in_ != nullptr) {
-        const uint32_t to = low_to_ + slot_ * sizeof(RowRing::low[0]);
+        const uint32_t to = low_to_ + slot_ * sizeof(Ring::low[0]);
         CopyAsync(to, in_);
-        CopyAsync(to + sizeof(RowRing::low), in_ + half_);
+        CopyAsync(to + sizeof(Ring::low), in_ + half_);
         in_ += stride_;
       }
       angles_.FetchNext(slot_);
       --rows_to_fetch_;
     }
     CommitCopies();
-    slot_ = (slot_ + 1) % RowRing::kDepth;
+    slot_ = (slot_ + 1) % Ring::kDepth;
   }
 
   // Of the current row, once it is there.
@@ -154,9 +159,9 @@ class RowWalk {
   const int half_, lane_;
   int rows_to_fetch_;
   uint32_t slot_ = 0;
-  const RowRing& ring_;
+  const Ring& ring_;
   const uint32_t low_to_;
-  RowAngles<kCount> angles_;
+  RowAngles<kCount, Ring> angles_;
 };
 
 template <class T>
@@ -188,12 +193,13 @@ __device__ __forceinline__ void PrepareRow(
   high_pools.Add(high, highs, roped_high);
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads, kThreadBlocks)
+template <class T, int kMaxDim>
+__global__ void __launch_bounds__(kThreads, ThreadBlocks(kMaxDim))
     WideKernel(const __grid_constant__ PrepareParams p,
                const int blocks_per_tile) {
   constexpr int kCount = Channels<T>::kCount;
-  __shared__ RowRing rings[kWarps];
+  using Ring = RowRing<kMaxDim>;
+  __shared__ Ring rings[kWarps];
   const int tile_index = blockIdx.x / blocks_per_tile;
   const int place = blockIdx.x % blocks_per_tile * kThreads + threadIdx.x;
   const int head_dim = p.kv.head_dim;
@@ -203,11 +209,11 @@ __global__ void __launch_bounds__(kThreads, kThreadBlocks)
   if (tile.num_rows == 0) return;
   const Column<T> column =
       ColumnOf<T>(p, tile_index, tile, place / (half / kCount));
-  RowWalk<T> rows(p, column, channel,
-                  int64_t{tile.block} * kBlockSize + tile.offset, tile.num_rows,
-                  rings[threadIdx.x / 32]);
+  RowWalk<T, Ring> rows(p, column, channel,
+                        int64_t{tile.block} * kBlockSize + tile.offset,
+                        tile.num_rows, rings[threadIdx.x / 32]);
 #pragma unroll 1
-  for (int i = 0; i < RowRing::kDepth; ++i) rows.FetchNext();
+  for (int i = 0; i < Ring::kDepth; ++i) rows.FetchNext();
 
   ChannelPools<T> low_pools, high_pools;
   if (column.pools != nullptr && !column.starts_pools) {
@@ -216,7 +222,7 @@ __global__ void __launch_bounds__(kThreads, kThreadBlocks)
   }
   T* out = column.out + channel;
   for (int r = 0; r < tile.num_rows; ++r) {
-    WaitForCopies<RowRing::kDepth - 1>();
+    WaitForCopies<Ring::kDepth - 1>();
     __syncwarp();
     const Channels<T> low = rows.Low();
     const Channels<T> high = rows.High();
@@ -239,13 +245,14 @@ __global__ void __launch_bounds__(kThreads, kThreadBlocks)
   }
 }
 
-template <class T>
+template <class T, int kMaxDim>
 cudaError_t Launch(const PrepareParams& params, cudaStream_t stream) {
   const int pieces = params.kv.head_dim / 2 / Channels<T>::kCount;
   const int blocks_per_tile =
       (NumColumns(params) * pieces + kThreads - 1) / kThreads;
   const int grid = params.batch.num_tiles * blocks_per_tile;
-  WideKernel<T><<<grid, kThreads, 0, stream>>>(params, blocks_per_tile);
+  WideKernel<T, kMaxDim>
+      <<<grid, kThreads, 0, stream>>>(params, blocks_per_tile);
   return cudaGetLastError();
 }
 
@@ -271,8 +278,13 @@ bool FitsWide(const PrepareParams& params, DType dtype) {
 
 cudaError_t LaunchWide(const PrepareParams& params, DType dtype,
                        cudaStream_t stream) {
-  return dtype == DType::kFloat32 ? Launch<float>(params, stream)
-                                  : Launch<__nv_bfloat16>(params, stream);
+  const bool is_large = params.kv.head_dim > 128;
+  if (dtype == DType::kFloat32) {
+    return is_large ? Launch<float, kMaxHeadDim>(params, stream)
+                    : Launch<float, 128>(params, stream);
+  }
+  return is_large ? Launch<__nv_bfloat16, kMaxHeadDim>(params, stream)
+                  : Launch<__nv_bfloat16, 128>(params, stream);
 }
 
 }  // namespace cuda
