@@ -52,7 +52,7 @@ struct ModelInfo {
   int32_t num_kv_heads = 0;
   int32_t head_dim = 0;
   std::string dtype;             // "float32" or "bfloat16"
-  std::string device;            // "cpu"
+  std::string device;            // "cpu", or "cuda:0" with the GPU's number
   std::vector<TokenId> end_ids;  // that end a text; ascending
 };
 
@@ -77,8 +77,11 @@ struct EngineStats {
   absl::Time last_step_time;  // when the last step ended
   bool healthy = true;
   bool draining = false;
+  // Memory of the device.
   int64_t weight_bytes = 0;
   int64_t kv_cache_bytes = 0;
+  int64_t gate_bytes = 0;  // gate weights and entries
+  int64_t step_bytes = 0;  // set aside for steps; 0: not counted
   int64_t prompt_tokens_computed_total = 0;
   int64_t output_tokens_total = 0;
   // Per layer, over all requests.

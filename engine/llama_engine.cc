@@ -1,33 +1,23 @@
 #include "engine/llama_engine.h"
 
-#include <algorithm>
-#include <limits>
-#include <map>
 #include <random>
 #include <thread>
 #include <utility>
 
 #include "absl/container/btree_set.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "base/logging.h"
 #include "base/status_macros.h"
 #include "engine/errors.h"
-#include "engine/gate/gate_entries.h"
 #include "engine/gate/gate_set.h"
-#include "engine/kv_cache/kv_cache.h"
 #include "engine/kv_cache/page_allocator.h"
 #include "engine/llama_engine/engine_loop.h"
 #include "engine/llama_engine/inbox.h"
+#include "engine/llama_engine/loaded_model.h"
 #include "engine/llama_engine/request_checks.h"
 #include "engine/llama_engine/request_run.h"
-#include "engine/model/aten_executor.h"
-#include "engine/model/llama_model.h"
 #include "engine/tokenizer/stop_strings.h"
-#include "engine/weights/fingerprint.h"
 #include "engine/weights/model_config.h"
-#include "engine/weights/weight_files.h"
 
 namespace seer {
 namespace {
@@ -35,16 +25,6 @@ namespace {
 uint64_t DrawSeed() {
   std::random_device random;
   return (uint64_t{random()} << 32) | random();
-}
-
-GateShape GateShapeOf(const ModelConfig& config, DType dtype) {
-  GateShape shape;
-  shape.num_layers = config.num_layers;
-  shape.num_query_heads = config.num_query_heads;
-  shape.num_kv_heads = config.num_kv_heads;
-  shape.head_dim = config.head_dim;
-  shape.dtype = dtype;
-  return shape;
 }
 
 // Ids that end a text: of the tokenizer's files and of config.json.
@@ -56,9 +36,11 @@ std::vector<TokenId> EndIds(const Tokenizer& tokenizer,
 }
 
 ModelInfo ModelInfoOf(const LlamaEngineOptions& options,
-                      const Tokenizer& tokenizer, const ModelConfig& config) {
+                      const Tokenizer& tokenizer, const LoadedModel& loaded) {
+  const ModelConfig& config = loaded.model->config();
   ModelInfo info;
   info.model_id = options.model_id;
+  info.fingerprint = loaded.fingerprint;
   info.context_len = config.context_len;
   info.vocab_size = config.vocab_size;
   info.num_layers = config.num_layers;
@@ -66,93 +48,32 @@ ModelInfo ModelInfoOf(const LlamaEngineOptions& options,
   info.num_kv_heads = config.num_kv_heads;
   info.head_dim = config.head_dim;
   info.dtype = options.dtype;
-  info.device = "cpu";
+  info.device = loaded.device->name();
   info.end_ids = EndIds(tokenizer, config);
   return info;
 }
 
-absl::StatusOr<KvCache> AllocateCache(const LlamaEngineOptions& options,
-                                      const ModelConfig& config, DType dtype) {
-  KvCacheShape shape;
-  shape.num_layers = config.num_layers;
-  shape.num_kv_heads = config.num_kv_heads;
-  shape.head_dim = config.head_dim;
-  shape.dtype = dtype;
-  shape.num_pages = std::min<int64_t>(
-      options.kv_cache_bytes / static_cast<int64_t>(BytesPerPage(shape)),
-      std::numeric_limits<PageId>::max());
-  if (shape.num_pages < 1) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("kv_cache_bytes is ", options.kv_cache_bytes,
-                     "; one page takes ", BytesPerPage(shape)));
-  }
-  return KvCache::Allocate(shape);
-}
-
 }  // namespace
-
-absl::Status LlamaEngineOptions::Validate() const {
-  const bool is_id =
-      std::all_of(model_id.begin(), model_id.end(), [](unsigned char c) {
-        return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-';
-      });
-  if (!is_id || model_id.empty() || model_id.size() > 63) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "model_id must be 1 to 63 of [a-z0-9-], is \"", model_id, "\""));
-  }
-  if (dtype != "bfloat16" && dtype != "float32") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("dtype must be bfloat16 or float32, is ", dtype));
-  }
-  if (num_threads < 1 || num_threads > 1024) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("num_threads must be 1 to 1024, is ", num_threads));
-  }
-  constexpr int64_t kMostBytes = int64_t{1} << 46;
-  if (kv_cache_bytes < 1 || kv_cache_bytes > kMostBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "kv_cache_bytes must be 1 to ", kMostBytes, ", is ", kv_cache_bytes));
-  }
-  if (max_step < absl::Milliseconds(1)) {
-    return absl::InvalidArgumentError("max_step must be at least 1ms");
-  }
-  if (slow_reader_timeout < absl::Milliseconds(1)) {
-    return absl::InvalidArgumentError(
-        "slow_reader_timeout must be at least a millisecond");
-  }
-  if (event_stream.capacity_bytes < 1 || event_stream.max_delta_tokens < 1) {
-    return absl::InvalidArgumentError("event_stream limits must be at least 1");
-  }
-  SEER_RETURN_IF_ERROR(policy.Validate());
-  SEER_RETURN_IF_ERROR(scheduler.Validate());
-  return admission.Validate();
-}
 
 // In order of construction: what is borrowed comes first.
 struct LlamaEngine::Rooms {
   Rooms(const LlamaEngineOptions& options, const Tokenizer* tokenizer,
-        const ModelConfig& config, KvCache the_cache)
+        LoadedModel the_model)
       : options(options),
         tokenizer(tokenizer),
-        info(ModelInfoOf(options, *tokenizer, config)),
-        executor(options.num_threads),
-        cache(std::move(the_cache)),
-        pages(static_cast<int32_t>(cache.shape().num_pages)),
+        info(ModelInfoOf(options, *tokenizer, the_model)),
+        loaded(std::move(the_model)),
+        pages(static_cast<int32_t>(loaded.cache.shape().num_pages)),
         admission(options.admission),
         scheduler(options.scheduler, &pages),
         inbox(std::make_shared<Inbox>()) {}
 
-  absl::Status LoadGates(const GateShape& shape);
   void StartThread(EngineObserver* observer);
 
   const LlamaEngineOptions options;
   const Tokenizer* const tokenizer;
-  ModelInfo info;
-  AtenExecutor executor;
-  std::unique_ptr<LlamaModel> model;
-  KvCache cache;
-  std::unique_ptr<const PolicyResolver> policies;
-  std::map<const Gate*, GateEntries> gate_entries;
+  const ModelInfo info;
+  LoadedModel loaded;
   PageAllocator pages;
   Admission admission;
   Scheduler scheduler;
@@ -161,40 +82,21 @@ struct LlamaEngine::Rooms {
   std::thread thread;
 };
 
-absl::Status LlamaEngine::Rooms::LoadGates(const GateShape& shape) {
-  std::shared_ptr<const GateSet> stable;
-  if (!options.gate_set_file.empty()) {
-    SEER_ASSIGN_OR_RETURN(
-        stable, LoadGateSet(options.gate_set_file,
-                            {shape, options.model_id, info.fingerprint}));
-  }
-  policies = std::make_unique<const PolicyResolver>(shape, options.policy,
-                                                    std::move(stable));
-  for (const std::shared_ptr<const GateSet>& set : policies->gate_sets()) {
-    SEER_ASSIGN_OR_RETURN(
-        GateEntries entries,
-        GateEntries::Allocate(shape, set->gate->num_entry_heads(),
-                              cache.shape().num_pages));
-    gate_entries.emplace(set->gate.get(), std::move(entries));
-  }
-  return absl::OkStatus();
-}
-
 void LlamaEngine::Rooms::StartThread(EngineObserver* observer) {
   EngineLoop::Parts parts;
-  parts.model = model.get();
-  parts.cache = &cache;
-  parts.gate_entries = &gate_entries;
+  parts.model = loaded.model.get();
+  parts.cache = &loaded.cache;
+  parts.gates = &loaded.gates;
   parts.pages = &pages;
   parts.scheduler = &scheduler;
   parts.admission = &admission;
   parts.inbox = inbox.get();
-  parts.executor = &executor;
+  parts.executor = loaded.executor.get();
   parts.observer = observer;
   parts.slow_reader_timeout = options.slow_reader_timeout;
   loop = std::make_unique<EngineLoop>(parts);
   thread = std::thread([this] {
-    executor.BindThisThread();
+    loaded.executor->BindThisThread();
     loop->Run();
   });
 }
@@ -211,8 +113,6 @@ absl::StatusOr<std::unique_ptr<LlamaEngine>> LlamaEngine::Create(
     const LlamaEngineOptions& options, const Tokenizer* tokenizer,
     EngineObserver* observer) {
   SEER_RETURN_IF_ERROR(options.Validate());
-  const DType dtype =
-      options.dtype == "float32" ? DType::kFloat32 : DType::kBFloat16;
   SEER_ASSIGN_OR_RETURN(const ModelConfig config,
                         LoadModelConfig(options.model_dir));
   if (tokenizer->vocab_size() > config.vocab_size) {
@@ -220,17 +120,8 @@ absl::StatusOr<std::unique_ptr<LlamaEngine>> LlamaEngine::Create(
         absl::StrCat("the tokenizer has ", tokenizer->vocab_size(),
                      " ids, the model only ", config.vocab_size));
   }
-  SEER_ASSIGN_OR_RETURN(const std::unique_ptr<const WeightFiles> files,
-                        WeightFiles::Open(options.model_dir, config));
-  SEER_RETURN_IF_ERROR(files->CheckFinite());
-  SEER_ASSIGN_OR_RETURN(KvCache cache, AllocateCache(options, config, dtype));
-  auto rooms =
-      std::make_unique<Rooms>(options, tokenizer, config, std::move(cache));
-  rooms->executor.BindThisThread();
-  SEER_ASSIGN_OR_RETURN(
-      rooms->model, LlamaModel::Load(config, *files, dtype, &rooms->executor));
-  rooms->info.fingerprint = Fingerprint(config, *files);
-  SEER_RETURN_IF_ERROR(rooms->LoadGates(GateShapeOf(config, dtype)));
+  SEER_ASSIGN_OR_RETURN(LoadedModel loaded, LoadModel(options, config));
+  auto rooms = std::make_unique<Rooms>(options, tokenizer, std::move(loaded));
   rooms->StartThread(observer);
   return std::unique_ptr<LlamaEngine>(new LlamaEngine(std::move(rooms)));
 }
@@ -250,8 +141,8 @@ absl::StatusOr<std::unique_ptr<TokenStream>> LlamaEngine::Submit(
   if (!request.sampling.seed.has_value()) request.sampling.seed = DrawSeed();
 
   RequestRun::Init init;
-  SEER_ASSIGN_OR_RETURN(init.policy,
-                        rooms_->policies->Resolve(request.policy, prompt_len));
+  SEER_ASSIGN_OR_RETURN(init.policy, rooms_->loaded.policies->Resolve(
+                                         request.policy, prompt_len));
   absl::StatusOr<std::shared_ptr<const StopStrings>> stop_strings =
       StopStrings::Make(request.stop_strings);
   if (!stop_strings.ok()) {
@@ -278,13 +169,13 @@ const ModelInfo& LlamaEngine::model() const { return rooms_->info; }
 std::vector<GateSetInfo> LlamaEngine::gate_sets() const {
   std::vector<GateSetInfo> infos;
   for (const std::shared_ptr<const GateSet>& set :
-       rooms_->policies->gate_sets()) {
+       rooms_->loaded.policies->gate_sets()) {
     GateSetInfo info;
     info.name = set->name;
     info.design = set->gate->design();
     info.version = set->version;
     info.has_profile = set->profile.has_value();
-    info.stable = set == rooms_->policies->stable();
+    info.stable = set == rooms_->loaded.policies->stable();
     infos.push_back(std::move(info));
   }
   return infos;
@@ -296,11 +187,13 @@ EngineStats LlamaEngine::Stats() const {
   stats.requests_waiting = load.waiting_requests;
   stats.waiting_tokens = load.backlog_tokens;
   stats.predicted_queue_delay = load.predicted_queue_delay;
-  stats.pages_total = rooms_->cache.shape().num_pages;
+  stats.pages_total = rooms_->loaded.cache.shape().num_pages;
   stats.healthy = rooms_->inbox->healthy();
   stats.draining = rooms_->inbox->draining();
-  stats.weight_bytes = rooms_->model->weight_bytes();
-  stats.kv_cache_bytes = static_cast<int64_t>(rooms_->cache.num_bytes());
+  stats.weight_bytes = rooms_->loaded.model->weight_bytes();
+  stats.kv_cache_bytes = static_cast<int64_t>(rooms_->loaded.cache.num_bytes());
+  stats.gate_bytes = rooms_->loaded.gate_bytes();
+  stats.step_bytes = rooms_->loaded.step_bytes;
   return stats;
 }
 

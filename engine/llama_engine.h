@@ -1,4 +1,4 @@
-// The engine over a Llama on this machine's processor.
+// The engine over a Llama, on this machine's processor or one GPU.
 //
 //   SEER_ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::Load(options.model_dir));
 //   SEER_ASSIGN_OR_RETURN(auto engine,
@@ -7,43 +7,17 @@
 #ifndef SEER_ENGINE_LLAMA_ENGINE_H_
 #define SEER_ENGINE_LLAMA_ENGINE_H_
 
-#include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/engine.h"
-#include "engine/event_stream/event_stream.h"
-#include "engine/gate/policy/policy_resolver.h"
-#include "engine/scheduler/admission.h"
-#include "engine/scheduler/scheduler.h"
+#include "engine/llama_engine_options.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace seer {
-
-struct LlamaEngineOptions {
-  std::string model_dir;             // a Hugging Face folder
-  std::string model_id;              // as in models/{model}; [a-z0-9-]{1,63}
-  std::string dtype = "bfloat16";    // or "float32"
-  int num_threads = 1;               // >= 1
-  int64_t kv_cache_bytes = 1 << 30;  // raw pools included
-  std::string gate_set_file;         // the stable gate set; empty: none
-  PolicyOptions policy;
-  SchedulerOptions scheduler;
-  AdmissionOptions admission;
-  EventStreamOptions event_stream;
-  // A reader that takes nothing for this long, with events waiting, is ended.
-  absl::Duration slow_reader_timeout = absl::Seconds(30);
-  // Far above any real step: Drain gives up a step that still runs so long
-  // after its deadline.
-  absl::Duration max_step = absl::Seconds(120);
-
-  // INVALID_ARGUMENT: a value out of range, named.
-  absl::Status Validate() const;
-};
 
 // One thread steps the model; Submit and the rest only hand over.
 class LlamaEngine : public Engine {
@@ -51,8 +25,9 @@ class LlamaEngine : public Engine {
   // Loads the model, and the gate set if one is named; starts the thread.
   // `tokenizer` must outlive the engine, `observer` too (null: none).
   // INVALID_ARGUMENT, FAILED_PRECONDITION, NOT_FOUND, UNIMPLEMENTED: options,
-  // model or gate set are not usable; the file and field are named.
+  // device, model or gate set are not usable; the file and field are named.
   // RESOURCE_EXHAUSTED: not enough memory, or a KV cache of less than a page.
+  // To be called before any other operator of ATen runs, if it may be a GPU.
   static absl::StatusOr<std::unique_ptr<LlamaEngine>> Create(
       const LlamaEngineOptions& options, const Tokenizer* tokenizer,
       EngineObserver* observer);

@@ -1,7 +1,5 @@
 #include "engine/kv_cache/kv_cache.h"
 
-#include <cstring>
-
 #include "base/status_macros.h"
 #include "kernels/ragged_batch.h"
 
@@ -24,14 +22,16 @@ size_t BytesPerPage(const KvCacheShape& shape) {
   return shape.num_layers * (PageBytes(shape) + PoolBytes(shape));
 }
 
-absl::StatusOr<KvCache> KvCache::Allocate(const KvCacheShape& shape) {
+absl::StatusOr<KvCache> KvCache::Allocate(const KvCacheShape& shape,
+                                          Device* device) {
   KvCache cache;
   cache.shape_ = shape;
+  cache.device_ = device;
   const size_t num_pages = shape.num_layers * shape.num_pages;
-  SEER_ASSIGN_OR_RETURN(
-      cache.pages_, AnonymousMemory::Allocate(num_pages * PageBytes(shape)));
-  SEER_ASSIGN_OR_RETURN(
-      cache.pools_, AnonymousMemory::Allocate(num_pages * PoolBytes(shape)));
+  SEER_ASSIGN_OR_RETURN(cache.pages_,
+                        device->Allocate(num_pages * PageBytes(shape)));
+  SEER_ASSIGN_OR_RETURN(cache.pools_,
+                        device->Allocate(num_pages * PoolBytes(shape)));
   return cache;
 }
 
@@ -48,17 +48,18 @@ PagedKv KvCache::layer(int32_t layer) const {
   return kv;
 }
 
-void KvCache::CopyPage(int32_t from, int32_t to) {
-  const auto copy = [&](const AnonymousMemory& memory, int32_t layer,
+absl::Status KvCache::CopyPage(int32_t from, int32_t to) {
+  const auto copy = [&](const DeviceMemory& memory, int32_t layer,
                         size_t bytes) {
     char* base =
         static_cast<char*>(memory.data()) + layer * shape_.num_pages * bytes;
-    std::memcpy(base + to * bytes, base + from * bytes, bytes);
+    return device_->Copy(base + to * bytes, base + from * bytes, bytes);
   };
   for (int32_t layer = 0; layer < shape_.num_layers; ++layer) {
-    copy(pages_, layer, PageBytes(shape_));
-    copy(pools_, layer, PoolBytes(shape_));
+    SEER_RETURN_IF_ERROR(copy(pages_, layer, PageBytes(shape_)));
+    SEER_RETURN_IF_ERROR(copy(pools_, layer, PoolBytes(shape_)));
   }
+  return absl::OkStatus();
 }
 
 }  // namespace seer

@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/anonymous_memory.h"
+#include "engine/device/device.h"
+#include "engine/device/device_memory.h"
 #include "kernels/dtype.h"
 #include "kernels/paged_kv.h"
 
@@ -24,28 +26,31 @@ struct KvCacheShape {
 size_t BytesPerPage(const KvCacheShape& shape);
 
 // Storage only: which sequence owns which page is the allocator's to say. A
-// page number stands for the same block in every layer. Memory is taken up as
-// pages are first written. Not thread-safe.
+// page number stands for the same block in every layer. Pages are zeros until
+// they are written. Not thread-safe.
 class KvCache {
  public:
-  // RESOURCE_EXHAUSTED: no memory for it.
-  static absl::StatusOr<KvCache> Allocate(const KvCacheShape& shape);
+  // In the memory of `device`, which is borrowed. RESOURCE_EXHAUSTED: there is
+  // not so much.
+  static absl::StatusOr<KvCache> Allocate(const KvCacheShape& shape,
+                                          Device* device);
 
   const KvCacheShape& shape() const { return shape_; }
 
   // One layer's pages and raw pooled keys; valid as long as the cache.
   PagedKv layer(int32_t layer) const;
 
-  // Copies a page in every layer: keys, values and pools.
-  void CopyPage(int32_t from, int32_t to);
+  // Enqueues the copy of a page in every layer: keys, values and pools.
+  absl::Status CopyPage(int32_t from, int32_t to);
 
   // Bytes reserved.
   size_t num_bytes() const { return pages_.size() + pools_.size(); }
 
  private:
   KvCacheShape shape_;
-  AnonymousMemory pages_;  // [num_layers, num_pages, 2, Hk, 64, D], dtype
-  AnonymousMemory pools_;  // [num_layers, num_pages, Hk, kNumPools, D], fp32
+  Device* device_ = nullptr;
+  DeviceMemory pages_;  // [num_layers, num_pages, 2, Hk, 64, D], dtype
+  DeviceMemory pools_;  // [num_layers, num_pages, Hk, kNumPools, D], fp32
 };
 
 }  // namespace seer

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/device/cpu_device.h"
 #include "gtest/gtest.h"
 
 namespace seer {
@@ -28,8 +29,9 @@ void Stamp(const KvCache& cache, int32_t layer, int32_t page) {
 }
 
 TEST(KvCacheTest, LayersAndPagesDoNotOverlap) {
+  CpuDevice device(nullptr);
   const KvCacheShape shape = SmallShape();
-  const absl::StatusOr<KvCache> cache = KvCache::Allocate(shape);
+  const absl::StatusOr<KvCache> cache = KvCache::Allocate(shape, &device);
   ASSERT_TRUE(cache.ok()) << cache.status();
   EXPECT_EQ(cache->num_bytes(), shape.num_pages * BytesPerPage(shape));
   for (int32_t layer = 0; layer < 3; ++layer) {
@@ -48,12 +50,13 @@ TEST(KvCacheTest, LayersAndPagesDoNotOverlap) {
 }
 
 TEST(KvCacheTest, CopiesAPageInEveryLayer) {
-  absl::StatusOr<KvCache> cache = KvCache::Allocate(SmallShape());
+  CpuDevice device(nullptr);
+  absl::StatusOr<KvCache> cache = KvCache::Allocate(SmallShape(), &device);
   ASSERT_TRUE(cache.ok());
   for (int32_t layer = 0; layer < 3; ++layer) {
     for (int32_t page = 0; page < 5; ++page) Stamp(*cache, layer, page);
   }
-  cache->CopyPage(4, 1);
+  ASSERT_TRUE(cache->CopyPage(4, 1).ok());
   for (int32_t layer = 0; layer < 3; ++layer) {
     const PagedKv kv = cache->layer(layer);
     const float* pages = static_cast<const float*>(kv.pages);
@@ -66,11 +69,12 @@ TEST(KvCacheTest, CopiesAPageInEveryLayer) {
 }
 
 TEST(KvCacheTest, ReservesWithoutTouching) {
+  CpuDevice device(nullptr);
   KvCacheShape shape = SmallShape();
   shape.num_pages = 100 << 20;  // terabytes
-  EXPECT_TRUE(KvCache::Allocate(shape).ok());
+  EXPECT_TRUE(KvCache::Allocate(shape, &device).ok());
   shape.num_pages = int64_t{1} << 48;
-  EXPECT_EQ(KvCache::Allocate(shape).status().code(),
+  EXPECT_EQ(KvCache::Allocate(shape, &device).status().code(),
             absl::StatusCode::kResourceExhausted);
 }
 

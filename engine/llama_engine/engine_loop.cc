@@ -209,7 +209,7 @@ void EngineLoop::FailStep(const StepPlan& plan, const absl::Status& status) {
 absl::StatusOr<ForwardReport> EngineLoop::Compute(const StepPlan& plan,
                                                   StepOutcomes& outcomes) {
   for (const PageCopy& copy : plan.copies) {
-    parts_.cache->CopyPage(copy.source, copy.target);
+    SEER_RETURN_IF_ERROR(parts_.cache->CopyPage(copy.source, copy.target));
   }
   const absl::Time now = absl::Now();
   const size_t num_layers = parts_.model->config().num_layers;
@@ -233,8 +233,7 @@ absl::StatusOr<ForwardReport> EngineLoop::Compute(const StepPlan& plan,
     const ResolvedPolicy& policy = run.policy();
     if (policy.gate_set == nullptr) continue;
     sequence.plan = &policy.plan;
-    sequence.gate = policy.gate_set->gate.get();
-    sequence.gate_entries = &parts_.gate_entries->at(sequence.gate);
+    sequence.gate = &parts_.gates->at(policy.gate_set->gate.get());
   }
   const auto on_logits = [&](const LogitsBlock& block) {
     return EvaluateRows(plan, block, outcomes);

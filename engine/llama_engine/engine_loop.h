@@ -14,7 +14,7 @@
 #include "base/mutex.h"
 #include "engine/engine.h"
 #include "engine/gate/gate.h"
-#include "engine/gate/gate_entries.h"
+#include "engine/gate/gate_state.h"
 #include "engine/kv_cache/kv_cache.h"
 #include "engine/kv_cache/page_allocator.h"
 #include "engine/llama_engine/inbox.h"
@@ -35,7 +35,7 @@ class EngineLoop {
     LlamaModel* model = nullptr;
     KvCache* cache = nullptr;
     // One a gate that requests can name.
-    const std::map<const Gate*, GateEntries>* gate_entries = nullptr;
+    const std::map<const Gate*, GateState>* gates = nullptr;
     PageAllocator* pages = nullptr;
     Scheduler* scheduler = nullptr;
     Admission* admission = nullptr;

@@ -22,6 +22,7 @@
 #include "engine/weights/model_config.h"
 #include "engine/weights/weight_files.h"
 #include "gtest/gtest.h"
+#include "tests/testing/engine/split_device.h"
 #include "tests/testing/engine/tiny_llama.h"
 #include "tests/testing/engine/tiny_tokenizer.h"
 #include "tests/testing/server/gathered_reply.h"
@@ -53,16 +54,16 @@ class EngineLoopTest : public testing::Test {
     ASSERT_TRUE(config.ok()) << config.status();
     const auto files = WeightFiles::Open(folder, *config);
     ASSERT_TRUE(files.ok()) << files.status();
-    auto model =
-        LlamaModel::Load(*config, **files, DType::kFloat32, &executor_);
+    auto model = LlamaModel::Load(*config, **files, DType::kFloat32, &device_);
     ASSERT_TRUE(model.ok()) << model.status();
     model_ = *std::move(model);
     cache_ = *KvCache::Allocate({config->num_layers, config->num_kv_heads,
-                                 config->head_dim, DType::kFloat32, 100});
+                                 config->head_dim, DType::kFloat32, 100},
+                                &device_);
     EngineLoop::Parts parts;
     parts.model = model_.get();
     parts.cache = &cache_;
-    parts.gate_entries = &gate_entries_;
+    parts.gates = &gates_;
     parts.pages = &pages_;
     parts.scheduler = &scheduler_;
     parts.admission = &admission_;
@@ -91,11 +92,12 @@ class EngineLoopTest : public testing::Test {
   }
 
   AtenExecutor executor_{1};
+  SplitDevice device_{&executor_};
   HookedExecutor hooked_;
   std::unique_ptr<const Tokenizer> tokenizer_ = LoadTinyTokenizer();
   std::unique_ptr<LlamaModel> model_;
   KvCache cache_;
-  std::map<const Gate*, GateEntries> gate_entries_;
+  std::map<const Gate*, GateState> gates_;
   PageAllocator pages_{100};
   Scheduler scheduler_{SchedulerOptions(), &pages_};
   Admission admission_{AdmissionOptions()};
@@ -115,7 +117,7 @@ TEST_F(EngineLoopTest, RunsUntilStopped) {
 }
 
 TEST_F(EngineLoopTest, AFailedStepEndsAllAndTakesNoMore) {
-  // An id past the embedding: the operator throws.
+  // An id past the embedding.
   const auto bad = Submit({1, kTinyLlamaVocabSize + 7});
   const auto innocent = Submit({1, 2, 3});
   std::thread thread([&] { loop_->Run(); });
@@ -126,6 +128,40 @@ TEST_F(EngineLoopTest, AFailedStepEndsAllAndTakesNoMore) {
   inbox_.Stop();
   thread.join();
   EXPECT_EQ(loop_->Stats().pages_used, 0);
+}
+
+TEST_F(EngineLoopTest, AFaultOfTheDeviceEndsAllAndStays) {
+  int steps = 0;
+  hooked_.hook = [&] {
+    if (++steps == 2) device_.FailWith(absl::InternalError("CUDA: a fault"));
+  };
+  const auto running = Submit({1, 2, 3});
+  const auto other = Submit({1, 2});
+  std::thread thread([&] { loop_->Run(); });
+  const GatheredReply reply = Gather(*running);
+  EXPECT_EQ(reply.status.code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(Gather(*other).status.code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(steps, 2);
+  // Even if the device should answer again, what it holds is not to be trusted.
+  device_.FailWith(absl::OkStatus());
+  EXPECT_FALSE(inbox_.healthy());
+  EXPECT_EQ(inbox_.CheckOpen().code(), absl::StatusCode::kInternal);
+  inbox_.Stop();
+  thread.join();
+  EXPECT_EQ(loop_->Stats().pages_used, 0);
+}
+
+TEST_F(EngineLoopTest, AStepWithoutMemoryOnAFailedDeviceIsAFault) {
+  hooked_.hook = [&] {
+    device_.FailWith(absl::InternalError("CUDA: a fault"));
+    throw std::bad_alloc();
+  };
+  const auto unlucky = Submit({1, 2, 3});
+  std::thread thread([&] { loop_->Run(); });
+  EXPECT_EQ(Gather(*unlucky).status.code(), absl::StatusCode::kInternal);
+  EXPECT_FALSE(inbox_.healthy());
+  inbox_.Stop();
+  thread.join();
 }
 
 TEST_F(EngineLoopTest, AStepIsSeenWhileItRuns) {

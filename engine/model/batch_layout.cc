@@ -29,7 +29,7 @@ absl::Status Check(const BatchSequence& s, int index) {
     problem = "has a prompt slice that is not of whole tiles";
   } else if (static_cast<int64_t>(s.page_table.size()) < NumBlocks(end)) {
     problem = "has too few pages";
-  } else if (IsSparse(s) && (s.gate == nullptr || s.gate_entries == nullptr)) {
+  } else if (IsSparse(s) && s.gate == nullptr) {
     problem = "is sparse without a gate";
   }
   if (problem == nullptr) return absl::OkStatus();
@@ -100,7 +100,7 @@ void BatchLayout::AddGates() {
         gates_.begin(), gates_.end(),
         [&](const GateGroup& g) { return g.gate == sequence.gate; });
     if (group == gates_.end()) {
-      gates_.push_back({sequence.gate, sequence.gate_entries, {}});
+      gates_.push_back({sequence.gate, {}});
       group = gates_.end() - 1;
     }
     group->tile_indices.push_back(t);

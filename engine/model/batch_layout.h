@@ -20,8 +20,7 @@ class BatchLayout {
  public:
   // The prompt tiles that one gate scores.
   struct GateGroup {
-    const Gate* gate = nullptr;
-    const GateEntries* entries = nullptr;
+    const GateState* gate = nullptr;
     std::vector<int32_t> tile_indices;  // ascending
   };
   // A row whose logits are wanted.

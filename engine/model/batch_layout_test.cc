@@ -1,10 +1,9 @@
 #include "engine/model/batch_layout.h"
 
-#include <memory>
 #include <numeric>
 #include <vector>
 
-#include "engine/gate/gate_set.h"
+#include "engine/gate/gate_state.h"
 #include "gtest/gtest.h"
 
 namespace seer {
@@ -12,10 +11,7 @@ namespace {
 
 class BatchLayoutTest : public testing::Test {
  protected:
-  BatchLayoutTest()
-      : tokens_(1000),
-        pages_(100),
-        gates_{BuiltinMeanPool(GateShape()), BuiltinMeanPool(GateShape())} {
+  BatchLayoutTest() : tokens_(1000), pages_(100) {
     std::iota(tokens_.begin(), tokens_.end(), 0);
     std::iota(pages_.begin(), pages_.end(), 0);
     plan_.effective.budget.kind = BudgetKind::kTopKBlocks;
@@ -32,15 +28,13 @@ class BatchLayoutTest : public testing::Test {
   }
   BatchSequence Sparse(BatchSequence sequence, int gate) const {
     sequence.plan = &plan_;
-    sequence.gate = gates_[gate]->gate.get();
-    sequence.gate_entries = &entries_;
+    sequence.gate = &gates_[gate];
     return sequence;
   }
 
   std::vector<TokenId> tokens_;
   std::vector<int32_t> pages_;
-  std::shared_ptr<const GateSet> gates_[2];
-  GateEntries entries_;
+  GateState gates_[2];
   SelectionPlan plan_;
 };
 
@@ -82,7 +76,7 @@ TEST_F(BatchLayoutTest, OneGroupAGate) {
   const auto layout = BatchLayout::Build(sequences);
   ASSERT_TRUE(layout.ok()) << layout.status();
   ASSERT_EQ(layout->gates().size(), 2u);
-  EXPECT_EQ(layout->gates()[0].gate, gates_[1]->gate.get());
+  EXPECT_EQ(layout->gates()[0].gate, &gates_[1]);
   EXPECT_EQ(layout->gates()[0].tile_indices, (std::vector<int32_t>{0, 3, 4}));
   EXPECT_EQ(layout->gates()[1].tile_indices, (std::vector<int32_t>{2}));
   const std::vector<SelectionRule> rules = layout->Rules(0);

@@ -5,8 +5,7 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
-#include "engine/gate/gate.h"
-#include "engine/gate/gate_entries.h"
+#include "engine/gate/gate_state.h"
 #include "engine/gate/policy/selection_plan.h"
 #include "engine/sparsity_policy.h"
 #include "engine/token.h"
@@ -27,10 +26,9 @@ struct BatchSequence {
       page_table;  // page of each block up to the last row
 
   // How a prompt's tiles choose blocks. `plan` null or dense: they read
-  // everything, and the other two are not needed. Not read for generated rows.
+  // everything, and no gate is needed. Not read for generated rows.
   const SelectionPlan* plan = nullptr;
-  const Gate* gate = nullptr;
-  const GateEntries* gate_entries = nullptr;
+  const GateState* gate = nullptr;
 
   LogitsRows logits = LogitsRows::kNone;
 

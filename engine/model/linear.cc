@@ -39,9 +39,9 @@ const PackedOps& Ops() {
 
 Linear::Linear(const at::Tensor& weight)
     : weight_(weight), num_bytes_(static_cast<int64_t>(weight.nbytes())) {
-  // oneDNN refuses bf16 on processors without the instructions for it, and
-  // fp32 products are ATen's own.
-  if (weight.scalar_type() != at::kBFloat16) return;
+  // oneDNN refuses bf16 on processors without the instructions for it; fp32
+  // products are ATen's own, and a GPU's library takes rows as they are.
+  if (!weight.is_cpu() || weight.scalar_type() != at::kBFloat16) return;
   try {
     weight_ = Ops().reorder.call(weight, std::nullopt);
     packed_ = true;

@@ -1,4 +1,5 @@
-// A matrix of weights, laid out for products with a few or many rows.
+// A matrix of weights, laid out for products with a few or many rows on its
+// device.
 #ifndef SEER_ENGINE_MODEL_LINEAR_H_
 #define SEER_ENGINE_MODEL_LINEAR_H_
 
@@ -22,6 +23,11 @@ class Linear {
   at::Tensor Multiply(const at::Tensor& x) const;
 
   int64_t num_bytes() const { return num_bytes_; }
+
+  // Whether the matrix is in the memory of `tensor`.
+  bool Shares(const at::Tensor& tensor) const {
+    return !packed_ && weight_.is_alias_of(tensor);
+  }
 
  private:
   at::Tensor weight_;

@@ -3,99 +3,74 @@
 #define SEER_ENGINE_MODEL_LLAMA_MODEL_H_
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 
-#include "absl/functional/function_ref.h"
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
-#include "absl/types/span.h"
-#include "base/executor.h"
-#include "engine/kv_cache/kv_cache.h"
-#include "engine/model/batch_sequence.h"
+#include "engine/device/device.h"
+#include "engine/device/transfer_buffer.h"
+#include "engine/model/forward_args.h"
 #include "engine/weights/model_config.h"
 #include "engine/weights/weight_files.h"
-#include "kernels/block_sets.h"
 #include "kernels/dtype.h"
-#include "kernels/ragged_batch.h"
 
 namespace seer {
 
-// Consecutive wanted rows of a step. Valid during the call it is given to.
-struct LogitsBlock {
-  struct Row {
-    int32_t sequence = 0;  // index in the batch
-    int32_t position = 0;  // in the sequence
-  };
-  absl::Span<const Row> rows;
-  const float* logits = nullptr;  // [rows.size(), vocab_size]
-};
+struct ModelTensors;
+class WeightSource;
 
-// What one layer computed, for tests. Valid during the call it is given to.
-struct LayerTrace {
-  int32_t layer = 0;
-  RaggedBatch batch;
-  // dtype [num_rows, Hq + 2 Hk, D]: queries, keys, values, before RoPE.
-  const void* qkv = nullptr;
-  // Logits of the scored tiles, as GateScoreArgs::logits; null: no gate ran.
-  const float* gate_logits = nullptr;
-  int32_t gate_logits_row_len = 0;
-  BlockSets sets;  // bits null: every tile reads everything
-};
-
-struct ForwardArgs {
-  absl::Span<const BatchSequence> sequences;  // >= 1
-  const KvCache* cache = nullptr;             // read and written
-  // Called with the wanted rows in order, a block at a time; an error ends the
-  // pass and is returned. Runs on the calling thread.
-  absl::FunctionRef<absl::Status(const LogitsBlock&)> on_logits;
-  std::function<void(const LayerTrace&)> trace;  // empty: none
-};
-
-struct ForwardReport {
-  // Over all layers.
-  absl::Duration prepare_time;    // RoPE, page writes and pooling
-  absl::Duration gate_time;       // scoring and selection
-  absl::Duration attention_time;  // attention itself, without projections
-};
-
-// Not thread-safe: one call at a time, on the thread whose ATen threads the
-// executor uses.
+// Not thread-safe: one call at a time. On the CPU, on the thread whose ATen
+// threads the device's executor uses.
 class LlamaModel {
  public:
-  // `executor` runs the kernels; borrowed for the model's life.
+  // Weights and work are on `device`, borrowed for the model's life; on a GPU
+  // each weight goes there as it is read.
   // INVALID_ARGUMENT: rope parameters out of range. RESOURCE_EXHAUSTED,
   // INTERNAL: the weights cannot be loaded.
   static absl::StatusOr<std::unique_ptr<LlamaModel>> Load(
       const ModelConfig& config, const WeightFiles& files, DType dtype,
-      Executor* executor);
+      Device* device);
+
+  // The same with random weights, for speed runs: what is computed is finite
+  // and means nothing. The seed gives the same weights again on a device of
+  // the same kind.
+  static absl::StatusOr<std::unique_ptr<LlamaModel>> MakeRandom(
+      const ModelConfig& config, uint64_t seed, DType dtype, Device* device);
 
   ~LlamaModel();
   LlamaModel(const LlamaModel&) = delete;
   LlamaModel& operator=(const LlamaModel&) = delete;
 
-  // Computes the rows and writes their keys, values and pools to the cache.
-  // Norms round as Hugging Face's do; residuals are in the model's dtype.
-  // Logits come in row blocks, so that a prompt's are never held whole.
-  // INVALID_ARGUMENT: a sequence out of its limits. INTERNAL: an operator
-  // failed. After an error the cache's pages of these sequences are undefined.
+  // Computes the rows and writes their keys, values and pools to the cache;
+  // returns when the device has done so. Norms round as Hugging Face's do;
+  // residuals are in the model's dtype. Logits come in row blocks, so that a
+  // prompt's are never held whole.
+  // INVALID_ARGUMENT: a sequence out of its limits. RESOURCE_EXHAUSTED: no
+  // memory for a step so large; another may fit. INTERNAL: an operator or the
+  // device failed. After an error the cache's pages of these sequences are
+  // undefined.
   absl::StatusOr<ForwardReport> Forward(const ForwardArgs& args);
 
   const ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }
   int64_t weight_bytes() const;
 
- private:
-  struct Tensors;
-  class Pass;
+  // An upper estimate of what a step of `num_rows` rows of `num_sequences`
+  // takes of the device's memory beside weights, cache and gates.
+  int64_t StepBytes(int64_t num_rows, int64_t num_sequences) const;
 
-  LlamaModel(const ModelConfig& config, DType dtype, Executor* executor);
+ private:
+  LlamaModel(const ModelConfig& config, DType dtype, Device* device);
+  static absl::StatusOr<std::unique_ptr<LlamaModel>> Make(
+      const ModelConfig& config, WeightSource& source, DType dtype,
+      Device* device);
 
   const ModelConfig config_;
   const DType dtype_;
-  Executor* const executor_;
-  std::unique_ptr<Tensors> tensors_;  // weights and rope tables
+  Device* const device_;
+  std::unique_ptr<ModelTensors> tensors_;
+  TransferBuffer inputs_;
+  TransferBuffer results_;
+  const std::unique_ptr<DeviceClock> clock_;
 };
 
 }  // namespace seer

@@ -2,15 +2,22 @@
 
 #include <sys/stat.h>
 
+#include <cmath>
+#include <functional>
 #include <memory>
+#include <new>
 #include <random>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/executor.h"
 #include "engine/gate/gate_set.h"
 #include "gtest/gtest.h"
 #include "tests/testing/engine/model_runner.h"
 #include "tests/testing/engine/reference_llama.h"
+#include "tests/testing/engine/test_devices.h"
 #include "tests/testing/engine/tiny_llama.h"
 #include "tests/testing/kernels/error_budget.h"
 
@@ -45,18 +52,22 @@ EffectivePolicy Threshold(double t) {
   return policy;
 }
 
-class LlamaModelTest : public testing::Test {
+// On every device that is here.
+class LlamaModelTest : public testing::TestWithParam<std::string> {
  protected:
+  void SetUp() override {
+    const std::string missing = MissingDevice(GetParam());
+    if (!missing.empty()) GTEST_SKIP() << missing;
+  }
+
   void Load(const TinyLlamaOptions& options, DType dtype) {
-    const std::string folder =
-        testing::TempDir() +
-        testing::UnitTest::GetInstance()->current_test_info()->name();
+    const std::string folder = testing::TempDir() + "llama_model_" + GetParam();
     mkdir(folder.c_str(), 0700);
     ASSERT_TRUE(WriteTinyLlama(folder, options).ok());
     auto reference = ReferenceLlama::Load(folder, options);
     ASSERT_TRUE(reference.ok()) << reference.status();
     reference_ = std::make_unique<ReferenceLlama>(*std::move(reference));
-    auto runner = ModelRunner::Load(folder, dtype, 200);
+    auto runner = ModelRunner::Load(folder, dtype, 200, GetParam());
     ASSERT_TRUE(runner.ok()) << runner.status();
     runner_ = *std::move(runner);
     mean_pool_ = BuiltinMeanPool(runner_->gate_shape());
@@ -85,21 +96,21 @@ class LlamaModelTest : public testing::Test {
   std::shared_ptr<const GateSet> mean_pool_;
 };
 
-TEST_F(LlamaModelTest, DenseFloat32) {
+TEST_P(LlamaModelTest, DenseFloat32) {
   Load(TinyLlamaOptions(), DType::kFloat32);
   const int32_t id = runner_->Add(RandomTokens(150, 1), 150, {}, nullptr);
   ASSERT_TRUE(runner_->RunAlone(id, 1024).ok());
   ExpectLikeReference(id, DType::kFloat32);
 }
 
-TEST_F(LlamaModelTest, DenseBFloat16) {
+TEST_P(LlamaModelTest, DenseBFloat16) {
   Load(TinyLlamaOptions(), DType::kBFloat16);
   const int32_t id = runner_->Add(RandomTokens(150, 1), 140, {}, nullptr);
   ASSERT_TRUE(runner_->RunAlone(id, 1024).ok());
   ExpectLikeReference(id, DType::kBFloat16);
 }
 
-TEST_F(LlamaModelTest, UntiedHeadAndStoredFloat32) {
+TEST_P(LlamaModelTest, UntiedHeadAndStoredFloat32) {
   TinyLlamaOptions options;
   options.tie_word_embeddings = false;
   options.store_float32 = true;
@@ -134,19 +145,19 @@ void RunMixedBatch(ModelRunner& runner, std::shared_ptr<const GateSet> gate) {
   }
 }
 
-TEST_F(LlamaModelTest, RaggedMixedBatchFloat32) {
+TEST_P(LlamaModelTest, RaggedMixedBatchFloat32) {
   Load(TinyLlamaOptions(), DType::kFloat32);
   RunMixedBatch(*runner_, mean_pool_);
   for (int32_t id = 0; id < 4; ++id) ExpectLikeReference(id, DType::kFloat32);
 }
 
-TEST_F(LlamaModelTest, RaggedMixedBatchBFloat16) {
+TEST_P(LlamaModelTest, RaggedMixedBatchBFloat16) {
   Load(TinyLlamaOptions(), DType::kBFloat16);
   RunMixedBatch(*runner_, mean_pool_);
   for (int32_t id = 0; id < 4; ++id) ExpectLikeReference(id, DType::kBFloat16);
 }
 
-TEST_F(LlamaModelTest, CountsTheBlocksThatAttentionReads) {
+TEST_P(LlamaModelTest, CountsTheBlocksThatAttentionReads) {
   Load(TinyLlamaOptions(), DType::kFloat32);
   RunMixedBatch(*runner_, mean_pool_);
   int64_t skipped = 0;
@@ -166,7 +177,7 @@ TEST_F(LlamaModelTest, CountsTheBlocksThatAttentionReads) {
   EXPECT_GT(skipped, 0);
 }
 
-TEST_F(LlamaModelTest, BudgetsThatReadEverythingEqualDenseExactly) {
+TEST_P(LlamaModelTest, BudgetsThatReadEverythingEqualDenseExactly) {
   for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
     Load(TinyLlamaOptions(), dtype);
     const std::vector<int32_t> tokens = RandomTokens(1000, 8);
@@ -186,21 +197,84 @@ TEST_F(LlamaModelTest, BudgetsThatReadEverythingEqualDenseExactly) {
   }
 }
 
-TEST_F(LlamaModelTest, RefusesSequencesOutOfTheirLimits) {
+TEST_P(LlamaModelTest, RefusesSequencesOutOfTheirLimits) {
   Load(TinyLlamaOptions(), DType::kFloat32);
   // A chunk that ends inside a tile.
   const int32_t id = runner_->Add(RandomTokens(300, 9), 300, {}, nullptr);
   EXPECT_EQ(runner_->Step({{id, 100}}).code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(runner_->Step({}).code(), absl::StatusCode::kInvalidArgument);
+  // A token of no vocabulary, which would end a GPU's context.
+  const int32_t bad =
+      runner_->Add({1, 2, kTinyLlamaVocabSize + 5}, 3, {}, nullptr);
+  EXPECT_EQ(runner_->Step({{bad, 3}}).code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(runner_->Step({{id, 64}}).ok());
 }
 
-TEST_F(LlamaModelTest, AnOperatorsExceptionIsAStatus) {
+TEST_P(LlamaModelTest, AnExceptionIsAStatus) {
   Load(TinyLlamaOptions(), DType::kFloat32);
-  const int32_t id =
-      runner_->Add({1, 2, kTinyLlamaVocabSize + 5}, 3, {}, nullptr);
-  EXPECT_EQ(runner_->Step({{id, 3}}).code(), absl::StatusCode::kInternal);
+  const std::vector<int32_t> tokens = {1, 2, 3};
+  const std::vector<int32_t> pages = {0};
+  BatchSequence sequence;
+  sequence.tokens = tokens;
+  sequence.prompt_len = 3;
+  sequence.page_table = pages;
+  const auto forward = [&](std::function<void(const LayerTrace&)> trace) {
+    const auto ignore = [](const LogitsBlock&) { return absl::OkStatus(); };
+    return runner_->model()
+        .Forward({{sequence}, &runner_->cache(), ignore, std::move(trace)})
+        .status()
+        .code();
+  };
+  EXPECT_EQ(forward([](const LayerTrace&) { throw std::runtime_error("!"); }),
+            absl::StatusCode::kInternal);
+  EXPECT_EQ(forward([](const LayerTrace&) { throw std::bad_alloc(); }),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(forward(nullptr), absl::StatusCode::kOk);
 }
+
+TEST_P(LlamaModelTest, RandomWeightsAreFiniteAndTheSeeds) {
+  Load(TinyLlamaOptions(), DType::kBFloat16);
+  const ModelConfig config = runner_->model().config();
+  std::vector<std::vector<float>> logits;
+  for (const uint64_t seed : {1, 1, 2}) {
+    InlineExecutor executor;
+    const std::unique_ptr<Device> device =
+        *OpenTestDevice(GetParam(), &executor);
+    auto model =
+        LlamaModel::MakeRandom(config, seed, DType::kBFloat16, device.get());
+    ASSERT_TRUE(model.ok()) << model.status();
+    EXPECT_GT((*model)->StepBytes(512, 64), 0);
+    const std::vector<int32_t> tokens = RandomTokens(70, 3);
+    const std::vector<int32_t> pages = {1, 0};
+    const auto cache =
+        KvCache::Allocate({config.num_layers, config.num_kv_heads,
+                           config.head_dim, DType::kBFloat16, 2},
+                          device.get());
+    ASSERT_TRUE(cache.ok());
+    BatchSequence sequence;
+    sequence.tokens = tokens;
+    sequence.prompt_len = 70;
+    sequence.page_table = pages;
+    sequence.logits = LogitsRows::kLast;
+    const auto keep = [&](const LogitsBlock& block) {
+      logits.emplace_back(block.logits, block.logits + config.vocab_size);
+      return absl::OkStatus();
+    };
+    const auto report = (*model)->Forward({{sequence}, &*cache, keep, nullptr});
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_GT(report->attention_time, absl::ZeroDuration());
+  }
+  ASSERT_EQ(logits.size(), 3u);
+  for (const float logit : logits[0]) EXPECT_TRUE(std::isfinite(logit));
+  EXPECT_TRUE(logits[0] == logits[1]);
+  EXPECT_FALSE(logits[0] == logits[2]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, LlamaModelTest,
+                         testing::ValuesIn(TestDevices()),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace seer

@@ -1,87 +1,89 @@
 #include "engine/model/llama_weights.h"
 
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
-#include <cstring>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/weights/llama_tensors.h"
 
 namespace seer {
 namespace {
 
-at::ScalarType ScalarTypeOf(WeightDType dtype) {
-  switch (dtype) {
-    case WeightDType::kFloat32:
-      return at::kFloat;
-    case WeightDType::kFloat16:
-      return at::kHalf;
-    case WeightDType::kBFloat16:
-      return at::kBFloat16;
-  }
-  return at::kFloat;
-}
-
-// Reads tensors by name.
-class Loader {
+// Makes tensors by the names of their weights.
+class Maker {
  public:
-  Loader(const WeightFiles& files, DType dtype)
-      : files_(files),
-        dtype_(dtype == DType::kFloat32 ? at::kFloat : at::kBFloat16) {}
+  Maker(const ModelConfig& config, const at::TensorOptions& options,
+        WeightSource& source)
+      : shapes_(LlamaTensorShapes(config)),
+        options_(options),
+        source_(source) {}
 
-  // A copy: the file's values may be unaligned, and the file is let go.
-  at::Tensor Read(const std::string& name) const {
-    const Weight& weight = files_.Get(name);
-    at::Tensor tensor = at::empty(weight.shape, ScalarTypeOf(weight.dtype));
-    std::memcpy(tensor.mutable_data_ptr(), weight.values, weight.num_bytes);
-    return tensor.to(dtype_);
+  at::Tensor Make(const std::string& name) const {
+    at::Tensor tensor = at::empty(shapes_.at(name), options_);
+    source_.Fill(name, tensor);
+    return tensor;
   }
 
   // The rows of several matrices as one.
-  Linear ReadLinear(const std::string& prefix,
-                    std::initializer_list<const char*> names) const {
-    std::vector<at::Tensor> parts;
-    for (const char* name : names) {
-      parts.push_back(Read(absl::StrCat(prefix, name, ".weight")));
+  Linear MakeLinear(const std::string& prefix,
+                    std::initializer_list<const char*> parts) const {
+    std::vector<std::string> names;
+    int64_t num_rows = 0;
+    for (const char* part : parts) {
+      names.push_back(absl::StrCat(prefix, part, ".weight"));
+      num_rows += shapes_.at(names.back())[0];
     }
-    return Linear(parts.size() == 1 ? parts[0] : at::cat(parts));
+    const at::Tensor matrix =
+        at::empty({num_rows, shapes_.at(names[0])[1]}, options_);
+    int64_t row = 0;
+    for (const std::string& name : names) {
+      const int64_t rows = shapes_.at(name)[0];
+      source_.Fill(name, matrix.narrow(0, row, rows));
+      row += rows;
+    }
+    return Linear(matrix);
   }
 
  private:
-  const WeightFiles& files_;
-  const at::ScalarType dtype_;
+  const std::map<std::string, std::vector<int64_t>> shapes_;
+  const at::TensorOptions options_;
+  WeightSource& source_;
 };
 
 }  // namespace
 
-LlamaWeights LlamaWeights::Load(const ModelConfig& config,
-                                const WeightFiles& files, DType dtype) {
-  const Loader loader(files, dtype);
+LlamaWeights LlamaWeights::Make(const ModelConfig& config,
+                                const at::TensorOptions& options,
+                                WeightSource& source) {
+  const Maker maker(config, options, source);
   LlamaWeights weights;
-  weights.embedding = loader.Read("model.embed_tokens.weight");
+  weights.embedding = maker.Make("model.embed_tokens.weight");
   for (int32_t l = 0; l < config.num_layers; ++l) {
     const std::string prefix = absl::StrCat("model.layers.", l, ".");
     Layer layer;
-    layer.input_norm = loader.Read(prefix + "input_layernorm.weight");
-    layer.qkv = loader.ReadLinear(
+    layer.input_norm = maker.Make(prefix + "input_layernorm.weight");
+    layer.qkv = maker.MakeLinear(
         prefix, {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"});
-    layer.output = loader.ReadLinear(prefix, {"self_attn.o_proj"});
+    layer.output = maker.MakeLinear(prefix, {"self_attn.o_proj"});
     layer.post_attention_norm =
-        loader.Read(prefix + "post_attention_layernorm.weight");
-    layer.gate_up = loader.ReadLinear(prefix, {"mlp.gate_proj", "mlp.up_proj"});
-    layer.down = loader.ReadLinear(prefix, {"mlp.down_proj"});
+        maker.Make(prefix + "post_attention_layernorm.weight");
+    layer.gate_up = maker.MakeLinear(prefix, {"mlp.gate_proj", "mlp.up_proj"});
+    layer.down = maker.MakeLinear(prefix, {"mlp.down_proj"});
     weights.layers.push_back(std::move(layer));
   }
-  weights.final_norm = loader.Read("model.norm.weight");
+  weights.final_norm = maker.Make("model.norm.weight");
   weights.lm_head = config.tie_word_embeddings
                         ? Linear(weights.embedding)
-                        : loader.ReadLinear("", {"lm_head"});
+                        : maker.MakeLinear("", {"lm_head"});
   return weights;
 }
 
 int64_t LlamaWeights::num_bytes() const {
-  size_t bytes = embedding.nbytes() + final_norm.nbytes() + lm_head.num_bytes();
+  size_t bytes = embedding.nbytes() + final_norm.nbytes();
+  if (!lm_head.Shares(embedding)) bytes += lm_head.num_bytes();
   for (const Layer& layer : layers) {
     bytes += layer.input_norm.nbytes() + layer.qkv.num_bytes() +
              layer.output.num_bytes() + layer.post_attention_norm.nbytes() +

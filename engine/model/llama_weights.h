@@ -8,9 +8,8 @@
 #include <vector>
 
 #include "engine/model/linear.h"
+#include "engine/model/weight_source.h"
 #include "engine/weights/model_config.h"
-#include "engine/weights/weight_files.h"
-#include "kernels/dtype.h"
 
 namespace seer {
 
@@ -31,10 +30,11 @@ struct LlamaWeights {
   at::Tensor final_norm;  // [H]
   Linear lm_head;         // H -> V
 
-  // Copies `files` into tensors of `dtype` (rounded to nearest even where
-  // narrower). Throws what ATen throws.
-  static LlamaWeights Load(const ModelConfig& config, const WeightFiles& files,
-                           DType dtype);
+  // Tensors of `options`, its dtype and device, filled by `source`, which is
+  // not needed afterwards. Throws what ATen throws.
+  static LlamaWeights Make(const ModelConfig& config,
+                           const at::TensorOptions& options,
+                           WeightSource& source);
 
   // Bytes of all tensors.
   int64_t num_bytes() const;

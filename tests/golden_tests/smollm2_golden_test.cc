@@ -73,7 +73,7 @@ TEST_F(SmolLm2GoldenTest, TopLogitsInFloat32) {
     num_pages += NumBlocks(GoldenIds(item, "token_ids").size());
   }
   auto runner = ModelRunner::Load(GoldenModelDir(), DType::kFloat32, num_pages,
-                                  /*num_threads=*/2);
+                                  "cpu", /*num_threads=*/2);
   ASSERT_TRUE(runner.ok()) << runner.status();
   const int64_t vocab_size = (*runner)->model().config().vocab_size;
   for (const Json& item : items) {

@@ -10,6 +10,7 @@
 #include "engine/weights/model_config.h"
 #include "engine/weights/weight_files.h"
 #include "kernels/ragged_batch.h"
+#include "tests/testing/engine/test_devices.h"
 
 namespace seer {
 
@@ -17,19 +18,22 @@ ModelRunner::ModelRunner() = default;
 
 absl::StatusOr<std::unique_ptr<ModelRunner>> ModelRunner::Load(
     const std::string& folder, DType dtype, int64_t num_pages,
-    int num_threads) {
+    const std::string& device, int num_threads) {
   std::unique_ptr<ModelRunner> runner(new ModelRunner());
   runner->executor_ = std::make_unique<AtenExecutor>(num_threads);
+  SEER_ASSIGN_OR_RETURN(runner->device_,
+                        OpenTestDevice(device, runner->executor_.get()));
   runner->executor_->BindThisThread();
   SEER_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(folder));
   SEER_ASSIGN_OR_RETURN(const std::unique_ptr<const WeightFiles> files,
                         WeightFiles::Open(folder, config));
   SEER_ASSIGN_OR_RETURN(
       runner->model_,
-      LlamaModel::Load(config, *files, dtype, runner->executor_.get()));
+      LlamaModel::Load(config, *files, dtype, runner->device_.get()));
   SEER_ASSIGN_OR_RETURN(
       runner->cache_, KvCache::Allocate({config.num_layers, config.num_kv_heads,
-                                         config.head_dim, dtype, num_pages}));
+                                         config.head_dim, dtype, num_pages},
+                                        runner->device_.get()));
   runner->free_pages_.resize(num_pages);
   std::iota(runner->free_pages_.begin(), runner->free_pages_.end(), 0);
   std::shuffle(runner->free_pages_.begin(), runner->free_pages_.end(),
@@ -67,13 +71,13 @@ int32_t ModelRunner::Add(std::vector<int32_t> tokens, int64_t prompt_len,
   return static_cast<int32_t>(sequences_.size()) - 1;
 }
 
-const GateEntries& ModelRunner::EntriesOf(const Gate* gate) {
-  auto found = entries_.find(gate);
-  if (found == entries_.end()) {
-    found = entries_
-                .emplace(gate, *GateEntries::Allocate(gate_shape(),
-                                                      gate->num_entry_heads(),
-                                                      cache_.shape().num_pages))
+const GateState& ModelRunner::StateOf(const Gate* gate) {
+  auto found = gates_.find(gate);
+  if (found == gates_.end()) {
+    found = gates_
+                .emplace(gate, *GateState::Create(*gate, gate_shape(),
+                                                  cache_.shape().num_pages,
+                                                  device_.get()))
                 .first;
   }
   return found->second;
@@ -93,8 +97,7 @@ absl::Status ModelRunner::Step(absl::Span<const Slice> slices) {
     part.blocks = part.is_prompt() ? s.blocks.data() : nullptr;
     if (s.gate_set != nullptr) {
       part.plan = &s.plan;
-      part.gate = s.gate_set->gate.get();
-      part.gate_entries = &EntriesOf(part.gate);
+      part.gate = &StateOf(s.gate_set->gate.get());
     }
     batch.push_back(part);
   }
@@ -150,7 +153,12 @@ void ModelRunner::Record(const LayerTrace& trace,
           set[j] = (bits[j / 64] >> (j % 64)) & 1;
         }
       }
-      sequence.sets[{trace.layer, tile.block, head}] = std::move(set);
+      const std::vector<int32_t> key = {trace.layer, tile.block, head};
+      sequence.sets[key] = std::move(set);
+      if (trace.gate_logits == nullptr || sequence.plan.dense()) continue;
+      const float* row = trace.gate_logits +
+                         trace.sets.Row(t, head) * trace.gate_logits_row_len;
+      sequence.gate_logits[key].assign(row, row + visible);
     }
   }
 }

@@ -12,8 +12,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "engine/gate/gate_entries.h"
+#include "engine/device/device.h"
 #include "engine/gate/gate_set.h"
+#include "engine/gate/gate_state.h"
 #include "engine/gate/policy/selection_plan.h"
 #include "engine/kv_cache/kv_cache.h"
 #include "engine/model/aten_executor.h"
@@ -36,6 +37,8 @@ class ModelRunner {
     std::vector<LayerBlocks> blocks;  // [num_layers]
     // Sets as attention read them: by (layer, tile, head), a bit a block.
     std::map<std::vector<int32_t>, std::vector<bool>> sets;
+    // What the gate gave, by the same; none for a dense sequence.
+    std::map<std::vector<int32_t>, std::vector<float>> gate_logits;
     // Rows of queries, keys, values before RoPE, by layer.
     std::map<int32_t, TypedArray> qkv;
   };
@@ -45,10 +48,11 @@ class ModelRunner {
     int32_t num_rows = 0;
   };
 
-  // Loads the model of `folder` with a cache of `num_pages`.
+  // Loads the model of `folder` with a cache of `num_pages` on a device of
+  // OpenTestDevice.
   static absl::StatusOr<std::unique_ptr<ModelRunner>> Load(
       const std::string& folder, DType dtype, int64_t num_pages,
-      int num_threads = 1);
+      const std::string& device = "cpu", int num_threads = 1);
 
   // `tokens` beyond `prompt_len` are rows to be generated. The budget applies
   // to the prompt; `gate_set` null: dense.
@@ -65,19 +69,21 @@ class ModelRunner {
 
   const Sequence& sequence(int32_t i) const { return sequences_[i]; }
   LlamaModel& model() { return *model_; }
+  const KvCache& cache() const { return cache_; }
   GateShape gate_shape() const;
 
  private:
   ModelRunner();
   void Record(const LayerTrace& trace, absl::Span<const Slice> slices);
-  const GateEntries& EntriesOf(const Gate* gate);
+  const GateState& StateOf(const Gate* gate);
 
   std::unique_ptr<AtenExecutor> executor_;
+  std::unique_ptr<Device> device_;
   std::unique_ptr<LlamaModel> model_;
   KvCache cache_;
   std::vector<int32_t> free_pages_;
   std::vector<Sequence> sequences_;
-  std::map<const Gate*, GateEntries> entries_;
+  std::map<const Gate*, GateState> gates_;
 };
 
 }  // namespace seer

@@ -1,0 +1,69 @@
+#include "engine/device/cpu_device.h"
+
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/anonymous_memory.h"
+#include "base/status_macros.h"
+
+namespace seer {
+namespace {
+
+class CpuClock final : public DeviceClock {
+ public:
+  void Reset() override { points_.clear(); }
+  int Mark() override {
+    points_.push_back(absl::Now());
+    return static_cast<int>(points_.size()) - 1;
+  }
+  absl::Duration Between(int begin, int end) const override {
+    return points_[end] - points_[begin];
+  }
+
+ private:
+  std::vector<absl::Time> points_;
+};
+
+}  // namespace
+
+std::string CpuDevice::description() const {
+  const int threads = executor_ == nullptr ? 1 : executor_->num_threads();
+  return absl::StrCat("the processor, ", threads, " threads");
+}
+
+DeviceStream CpuDevice::stream() const {
+  DeviceStream stream;
+  stream.executor = executor_;
+  return stream;
+}
+
+absl::StatusOr<DeviceMemory> CpuDevice::Allocate(size_t size) {
+  SEER_ASSIGN_OR_RETURN(AnonymousMemory memory,
+                        AnonymousMemory::Allocate(size));
+  void* const data = memory.data();
+  auto owned = std::make_shared<AnonymousMemory>(std::move(memory));
+  return DeviceMemory(data, size,
+                      [owned](void*, size_t) mutable { owned.reset(); });
+}
+
+absl::StatusOr<DeviceMemory> CpuDevice::AllocateHost(size_t size) {
+  return Allocate(size);
+}
+
+absl::Status CpuDevice::Copy(void* to, const void* from, size_t size) {
+  std::memcpy(to, from, size);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> CpuDevice::FreeBytes() {
+  return absl::UnimplementedError("the CPU's memory is the host's");
+}
+
+std::unique_ptr<DeviceClock> CpuDevice::MakeClock() {
+  return std::make_unique<CpuClock>();
+}
+
+}  // namespace seer

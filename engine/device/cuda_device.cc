@@ -1,0 +1,238 @@
+#include "engine/device/cuda_device.h"
+
+#include <ATen/Context.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/Stream.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <cuda_runtime_api.h>
+#include <dlfcn.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace seer {
+namespace {
+
+constexpr char kAtenLibrary[] = "libtorch_cuda.so";
+
+absl::Status ToStatus(cudaError_t error) {
+  if (error == cudaSuccess) return absl::OkStatus();
+  // What it was is told; the next call is to tell of its own errors only.
+  cudaGetLastError();
+  return absl::InternalError(absl::StrCat("CUDA: ", cudaGetErrorString(error)));
+}
+
+// What an allocation of `size` bytes gave.
+absl::Status ToStatus(cudaError_t error, size_t size) {
+  if (error != cudaErrorMemoryAllocation) return ToStatus(error);
+  cudaGetLastError();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("CUDA: no ", size, " bytes of memory"));
+}
+
+absl::Status Missing(absl::string_view what) {
+  return absl::FailedPreconditionError(what);
+}
+
+// Never unloaded: what it registers stays.
+absl::Status LoadAtenLibrary() {
+  static const std::string* const problem = [] {
+    const char* error = nullptr;
+    if (dlopen(kAtenLibrary, RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+      error = dlerror();
+    }
+    return new std::string(error == nullptr ? "" : error);
+  }();
+  if (problem->empty()) return absl::OkStatus();
+  return Missing(absl::StrCat("cannot load ", kAtenLibrary, " (", *problem,
+                              "): it comes with torch 2.11.0, and must be "
+                              "where the program's libraries are looked for"));
+}
+
+// What ATen throws, as a status.
+template <typename Fn>
+absl::Status CatchingExceptions(Fn fn) {
+  try {
+    fn();
+    return absl::OkStatus();
+  } catch (const std::exception& e) {
+    return absl::InternalError(absl::StrCat("ATen: ", e.what()));
+  }
+}
+
+class CudaClock final : public DeviceClock {
+ public:
+  explicit CudaClock(cudaStream_t stream) : stream_(stream) {}
+  ~CudaClock() override {
+    for (cudaEvent_t event : events_) cudaEventDestroy(event);
+  }
+
+  void Reset() override { num_points_ = 0; }
+  int Mark() override {
+    if (num_points_ == static_cast<int>(events_.size())) {
+      events_.push_back(nullptr);
+      cudaEventCreate(&events_.back());
+    }
+    cudaEventRecord(events_[num_points_], stream_);
+    return num_points_++;
+  }
+  absl::Duration Between(int begin, int end) const override {
+    float ms = 0;
+    if (cudaEventElapsedTime(&ms, events_[begin], events_[end]) !=
+        cudaSuccess) {
+      cudaGetLastError();
+      return absl::ZeroDuration();
+    }
+    return absl::Milliseconds(ms);
+  }
+
+ private:
+  const cudaStream_t stream_;
+  std::vector<cudaEvent_t> events_;  // kept from step to step
+  int num_points_ = 0;
+};
+
+class CudaDevice final : public Device {
+ public:
+  CudaDevice(int index, std::string description, c10::Stream stream)
+      : index_(index),
+        description_(std::move(description)),
+        aten_stream_(stream),
+        stream_(static_cast<cudaStream_t>(stream.native_handle())) {}
+
+  std::string name() const override { return absl::StrCat("cuda:", index_); }
+  std::string description() const override { return description_; }
+  Backend backend() const override { return Backend::kCuda; }
+  int index() const override { return index_; }
+  bool shares_host_memory() const override { return false; }
+
+  absl::Status BindThisThread() override;
+  DeviceStream stream() const override;
+  absl::StatusOr<DeviceMemory> Allocate(size_t size) override;
+  absl::StatusOr<DeviceMemory> AllocateHost(size_t size) override;
+  absl::Status Copy(void* to, const void* from, size_t size) override;
+  absl::Status Synchronize() override;
+  absl::StatusOr<int64_t> FreeBytes() override;
+  std::unique_ptr<DeviceClock> MakeClock() override {
+    return std::make_unique<CudaClock>(stream_);
+  }
+
+ private:
+  const int index_;
+  const std::string description_;
+  const c10::Stream aten_stream_;
+  const cudaStream_t stream_;
+};
+
+absl::Status CudaDevice::BindThisThread() {
+  SEER_RETURN_IF_ERROR(ToStatus(cudaSetDevice(index_)));
+  return CatchingExceptions([&] {
+    const c10::impl::VirtualGuardImpl guard(c10::DeviceType::CUDA);
+    guard.setDevice(aten_stream_.device());
+    guard.exchangeStream(aten_stream_);
+  });
+}
+
+DeviceStream CudaDevice::stream() const {
+  DeviceStream stream;
+  stream.cuda_stream = stream_;
+  return stream;
+}
+
+absl::StatusOr<DeviceMemory> CudaDevice::Allocate(size_t size) {
+  if (size == 0) return DeviceMemory();
+  SEER_RETURN_IF_ERROR(ToStatus(cudaSetDevice(index_)));
+  void* data = nullptr;
+  SEER_RETURN_IF_ERROR(ToStatus(cudaMalloc(&data, size), size));
+  // The device's errors are told where work is enqueued, not here.
+  DeviceMemory memory(data, size, [](void* data, size_t) { cudaFree(data); });
+  SEER_RETURN_IF_ERROR(ToStatus(cudaMemsetAsync(data, 0, size, stream_)));
+  return memory;
+}
+
+absl::StatusOr<DeviceMemory> CudaDevice::AllocateHost(size_t size) {
+  if (size == 0) return DeviceMemory();
+  SEER_RETURN_IF_ERROR(ToStatus(cudaSetDevice(index_)));
+  void* data = nullptr;
+  SEER_RETURN_IF_ERROR(ToStatus(cudaMallocHost(&data, size), size));
+  std::memset(data, 0, size);
+  return DeviceMemory(data, size,
+                      [](void* data, size_t) { cudaFreeHost(data); });
+}
+
+absl::Status CudaDevice::Copy(void* to, const void* from, size_t size) {
+  return ToStatus(cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, stream_));
+}
+
+absl::Status CudaDevice::Synchronize() {
+  return ToStatus(cudaStreamSynchronize(stream_));
+}
+
+absl::StatusOr<int64_t> CudaDevice::FreeBytes() {
+  SEER_RETURN_IF_ERROR(ToStatus(cudaSetDevice(index_)));
+  // What ATen's allocator holds unused counts as free.
+  SEER_RETURN_IF_ERROR(CatchingExceptions(
+      [&] { at::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache(); }));
+  size_t free = 0;
+  size_t total = 0;
+  SEER_RETURN_IF_ERROR(ToStatus(cudaMemGetInfo(&free, &total)));
+  return static_cast<int64_t>(free);
+}
+
+}  // namespace
+
+absl::Status CheckCudaDevice(int index) {
+  int count = 0;
+  cudaError_t error = cudaGetDeviceCount(&count);
+  cudaDeviceProp properties;
+  if (error == cudaSuccess && index < count) {
+    error = cudaGetDeviceProperties(&properties, index);
+  }
+  if (error != cudaSuccess) {
+    cudaGetLastError();
+    return Missing(absl::StrCat("no GPU: ", cudaGetErrorString(error)));
+  }
+  if (index >= count) {
+    return Missing(absl::StrCat("no GPU ", index, ": there are ", count));
+  }
+  if (properties.major != 9 || properties.minor != 0) {
+    return Missing(absl::StrCat(properties.name, " has compute capability ",
+                                properties.major, ".", properties.minor,
+                                ", the kernels are for 9.0"));
+  }
+  return LoadAtenLibrary();
+}
+
+absl::StatusOr<std::unique_ptr<Device>> OpenCudaDevice(int index) {
+  SEER_RETURN_IF_ERROR(CheckCudaDevice(index));
+  cudaDeviceProp properties;
+  SEER_RETURN_IF_ERROR(ToStatus(cudaSetDevice(index)));
+  SEER_RETURN_IF_ERROR(ToStatus(cudaGetDeviceProperties(&properties, index)));
+  std::unique_ptr<Device> device;
+  SEER_RETURN_IF_ERROR(CatchingExceptions([&] {
+    at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
+    // Products of bf16 are to be summed in fp32, parts of them too.
+    at::globalContext().setAllowBF16ReductionCuBLAS(
+        /*allow_reduced_precision=*/false, /*allow_splitk=*/true);
+    const c10::impl::VirtualGuardImpl guard(c10::DeviceType::CUDA);
+    const c10::Device aten_device(c10::DeviceType::CUDA,
+                                  static_cast<c10::DeviceIndex>(index));
+    device = std::make_unique<CudaDevice>(
+        index,
+        absl::StrCat(properties.name, ", ", properties.totalGlobalMem >> 20,
+                     " MiB"),
+        guard.getStreamFromGlobalPool(aten_device));
+  }));
+  SEER_RETURN_IF_ERROR(device->BindThisThread());
+  return device;
+}
+
+}  // namespace seer

@@ -1,0 +1,84 @@
+// What the engine computes on: this machine's processor, or one GPU.
+#ifndef SEER_ENGINE_DEVICE_DEVICE_H_
+#define SEER_ENGINE_DEVICE_DEVICE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/device/device_memory.h"
+#include "kernels/device.h"
+
+namespace seer {
+
+// Points in the work of a device, and the time between them.
+class DeviceClock {
+ public:
+  virtual ~DeviceClock() = default;
+
+  // Forgets all points.
+  virtual void Reset() = 0;
+
+  // Sets a point behind the work enqueued so far. Returns its number, from 0.
+  virtual int Mark() = 0;
+
+  // From one point to a later one, after Device::Synchronize. Zero where the
+  // device could not tell.
+  virtual absl::Duration Between(int begin, int end) const = 0;
+};
+
+// Work is done in the order in which it was enqueued, whether through kernels,
+// ATen's operators or this class. On a GPU a call that enqueues does not wait
+// for the work, and an error of the work shows at a later call; an INTERNAL
+// error means that the device is of no further use to this process.
+//
+// One thread at a time. Outlives what was allocated from it.
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  // "cpu", or "cuda:0" with the GPU's number.
+  virtual std::string name() const = 0;
+  // What it is, for logs: "NVIDIA H100 80GB HBM3".
+  virtual std::string description() const = 0;
+
+  virtual Backend backend() const = 0;
+  // Among devices of its kind; 0 on the CPU.
+  virtual int index() const = 0;
+
+  // To be called by a thread before it enqueues anything.
+  virtual absl::Status BindThisThread() = 0;
+
+  // What kernels run on; without a workspace.
+  virtual DeviceStream stream() const = 0;
+
+  // Whether memory of the device is the host's own.
+  virtual bool shares_host_memory() const = 0;
+
+  // Memory of the device that reads as zeros, aligned to 256 bytes; 0 bytes
+  // are none. RESOURCE_EXHAUSTED: there is not so much.
+  virtual absl::StatusOr<DeviceMemory> Allocate(size_t size) = 0;
+
+  // Memory of the host, zeros, that Copy moves fast and without waiting.
+  virtual absl::StatusOr<DeviceMemory> AllocateHost(size_t size) = 0;
+
+  // Enqueues a copy within the device's memory or between it and the host's,
+  // which must stay as it is until Synchronize.
+  virtual absl::Status Copy(void* to, const void* from, size_t size) = 0;
+
+  // Waits for all work.
+  virtual absl::Status Synchronize() = 0;
+
+  // Memory that Allocate could still give. UNIMPLEMENTED: it is the host's.
+  virtual absl::StatusOr<int64_t> FreeBytes() = 0;
+
+  virtual std::unique_ptr<DeviceClock> MakeClock() = 0;
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_DEVICE_DEVICE_H_

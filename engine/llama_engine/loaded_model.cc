@@ -1,0 +1,177 @@
+#include "engine/llama_engine/loaded_model.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/logging.h"
+#include "base/sha256.h"
+#include "base/status_macros.h"
+#include "engine/device/open_device.h"
+#include "engine/gate/gate_set.h"
+#include "engine/kv_cache/page_allocator.h"
+#include "engine/llama_engine/memory_plan.h"
+#include "engine/weights/fingerprint.h"
+#include "engine/weights/weight_files.h"
+
+namespace seer {
+namespace {
+
+// Of random weights.
+constexpr uint64_t kDummySeed = 1;
+
+DType DTypeOf(const LlamaEngineOptions& options) {
+  return options.dtype == "float32" ? DType::kFloat32 : DType::kBFloat16;
+}
+
+GateShape GateShapeOf(const LlamaModel& model) {
+  const ModelConfig& config = model.config();
+  GateShape shape;
+  shape.num_layers = config.num_layers;
+  shape.num_query_heads = config.num_query_heads;
+  shape.num_kv_heads = config.num_kv_heads;
+  shape.head_dim = config.head_dim;
+  shape.dtype = model.dtype();
+  return shape;
+}
+
+KvCacheShape CacheShapeOf(const ModelConfig& config, DType dtype) {
+  KvCacheShape shape;
+  shape.num_layers = config.num_layers;
+  shape.num_kv_heads = config.num_kv_heads;
+  shape.head_dim = config.head_dim;
+  shape.dtype = dtype;
+  return shape;
+}
+
+// Pages of a cache in the host's memory, which is taken up as it is used.
+absl::StatusOr<int64_t> HostPages(const LlamaEngineOptions& options,
+                                  const ModelConfig& config) {
+  const int64_t bytes_per_page = static_cast<int64_t>(
+      BytesPerPage(CacheShapeOf(config, DTypeOf(options))));
+  const int64_t num_pages =
+      std::min<int64_t>(options.kv_cache_bytes / bytes_per_page,
+                        std::numeric_limits<PageId>::max());
+  if (num_pages < 1) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("kv_cache_bytes is ", options.kv_cache_bytes,
+                     "; one page takes ", bytes_per_page));
+  }
+  return num_pages;
+}
+
+absl::Status LoadWeights(const LlamaEngineOptions& options,
+                         const ModelConfig& config, LoadedModel* loaded) {
+  const DType dtype = DTypeOf(options);
+  if (options.load_format == "dummy") {
+    const std::string identity =
+        absl::StrCat(FingerprintConfigLines(config), "dummy=", kDummySeed);
+    loaded->fingerprint = Sha256Hex(
+        {reinterpret_cast<const uint8_t*>(identity.data()), identity.size()});
+    SEER_ASSIGN_OR_RETURN(loaded->model,
+                          LlamaModel::MakeRandom(config, kDummySeed, dtype,
+                                                 loaded->device.get()));
+    return absl::OkStatus();
+  }
+  SEER_ASSIGN_OR_RETURN(const std::unique_ptr<const WeightFiles> files,
+                        WeightFiles::Open(options.model_dir, config));
+  SEER_RETURN_IF_ERROR(files->CheckFinite());
+  SEER_ASSIGN_OR_RETURN(loaded->model, LlamaModel::Load(config, *files, dtype,
+                                                        loaded->device.get()));
+  loaded->fingerprint = Fingerprint(config, *files);
+  return absl::OkStatus();
+}
+
+absl::Status MakePolicies(const LlamaEngineOptions& options,
+                          LoadedModel* loaded) {
+  const GateShape shape = GateShapeOf(*loaded->model);
+  std::shared_ptr<const GateSet> stable;
+  if (!options.gate_set_file.empty()) {
+    SEER_ASSIGN_OR_RETURN(
+        stable, LoadGateSet(options.gate_set_file,
+                            {shape, options.model_id, loaded->fingerprint}));
+  }
+  loaded->policies = std::make_unique<const PolicyResolver>(
+      shape, options.policy, std::move(stable));
+  return absl::OkStatus();
+}
+
+// Pages of a cache that shares the device's memory with everything else.
+absl::StatusOr<int64_t> DevicePages(const LlamaEngineOptions& options,
+                                    LoadedModel* loaded) {
+  const LlamaModel& model = *loaded->model;
+  const GateShape gate_shape = GateShapeOf(model);
+  MemoryNeeds needs;
+  SEER_ASSIGN_OR_RETURN(needs.free_bytes, loaded->device->FreeBytes());
+  needs.kv_fraction = options.kv_memory_fraction;
+  needs.bytes_per_page = static_cast<int64_t>(
+      BytesPerPage(CacheShapeOf(model.config(), model.dtype())));
+  needs.step_bytes = model.StepBytes(options.scheduler.max_step_tokens,
+                                     options.scheduler.max_running);
+  for (const std::shared_ptr<const GateSet>& set :
+       loaded->policies->gate_sets()) {
+    needs.bytes_per_page += static_cast<int64_t>(
+        GateState::EntryBytesPerPage(*set->gate, gate_shape));
+    needs.free_bytes -=
+        static_cast<int64_t>(GateState::WeightBytes(*set->gate, gate_shape));
+  }
+  loaded->step_bytes = needs.step_bytes;
+  SEER_ASSIGN_OR_RETURN(const MemoryPlan plan, PlanMemory(needs));
+  return plan.num_pages;
+}
+
+absl::Status AllocatePages(int64_t num_pages, LoadedModel* loaded) {
+  const LlamaModel& model = *loaded->model;
+  KvCacheShape shape = CacheShapeOf(model.config(), model.dtype());
+  shape.num_pages = num_pages;
+  SEER_ASSIGN_OR_RETURN(loaded->cache,
+                        KvCache::Allocate(shape, loaded->device.get()));
+  for (const std::shared_ptr<const GateSet>& set :
+       loaded->policies->gate_sets()) {
+    SEER_ASSIGN_OR_RETURN(GateState state,
+                          GateState::Create(*set->gate, GateShapeOf(model),
+                                            num_pages, loaded->device.get()));
+    loaded->gates.emplace(set->gate.get(), std::move(state));
+  }
+  return loaded->device->Synchronize();
+}
+
+}  // namespace
+
+int64_t LoadedModel::gate_bytes() const {
+  size_t bytes = 0;
+  for (const auto& [gate, state] : gates) bytes += state.num_bytes();
+  return static_cast<int64_t>(bytes);
+}
+
+absl::StatusOr<LoadedModel> LoadModel(const LlamaEngineOptions& options,
+                                      const ModelConfig& config) {
+  LoadedModel loaded;
+  loaded.executor = std::make_unique<AtenExecutor>(options.num_threads);
+  SEER_ASSIGN_OR_RETURN(loaded.device,
+                        OpenDevice(options.device, loaded.executor.get()));
+  loaded.executor->BindThisThread();
+  int64_t num_pages = 0;
+  if (loaded.device->shares_host_memory()) {
+    SEER_ASSIGN_OR_RETURN(num_pages, HostPages(options, config));
+  }
+  SEER_RETURN_IF_ERROR(LoadWeights(options, config, &loaded));
+  SEER_RETURN_IF_ERROR(MakePolicies(options, &loaded));
+  if (!loaded.device->shares_host_memory()) {
+    SEER_ASSIGN_OR_RETURN(num_pages, DevicePages(options, &loaded));
+  }
+  SEER_RETURN_IF_ERROR(AllocatePages(num_pages, &loaded));
+  Log(LogLevel::kInfo, "memory",
+      {{"device", loaded.device->name()},
+       {"weight_bytes", loaded.model->weight_bytes()},
+       {"pages", num_pages},
+       {"kv_cache_bytes", loaded.cache.num_bytes()},
+       {"gate_bytes", loaded.gate_bytes()},
+       {"step_bytes", loaded.step_bytes}});
+  return loaded;
+}
+
+}  // namespace seer

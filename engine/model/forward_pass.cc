@@ -1,0 +1,342 @@
+#include "engine/model/forward_pass.h"
+
+#include <ATen/ops/addcmul.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/silu.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "engine/model/aten.h"
+#include "kernels/block_selection/block_selection.h"
+#include "kernels/gate_score/gate_score.h"
+#include "kernels/qk_prepare/qk_prepare.h"
+
+namespace seer {
+namespace {
+
+// Bytes of fp32 logits that are held at once.
+constexpr int64_t kLogitsBytes = 32 << 20;
+
+// Rows of the MLP's wide intermediate that are held at once: on the CPU what
+// its caches hold, on a GPU what keeps it busy.
+int64_t MlpRows(Backend backend) {
+  return backend == Backend::kCuda ? 8192 : 1024;
+}
+
+// Points of a layer on the clock.
+enum Point { kBegin, kPrepared, kSelected, kAttended, kNumPoints };
+
+}  // namespace
+
+ForwardPass::ForwardPass(const Model& model, const ForwardArgs& args,
+                         BatchLayout layout)
+    : model_(model),
+      args_(args),
+      config_(*model.config),
+      backend_(model.device->backend()),
+      layout_(std::move(layout)),
+      results_(model.device, model.results),
+      stream_(model.device->stream()) {}
+
+at::Tensor ForwardPass::Empty(at::IntArrayRef shape,
+                              at::ScalarType type) const {
+  return at::empty(shape,
+                   at::TensorOptions(type).device(AtenDevice(*model_.device)));
+}
+
+at::Tensor ForwardPass::View(const void* data, at::IntArrayRef shape,
+                             at::ScalarType type) const {
+  return ViewOf(data, shape, type, *model_.device);
+}
+
+RopeTable ForwardPass::rope() const {
+  RopeTable rope;
+  rope.cos = model_.tensors->rope_cos.const_data_ptr<float>();
+  rope.sin = model_.tensors->rope_sin.const_data_ptr<float>();
+  rope.num_positions = config_.context_len;
+  rope.head_dim = config_.head_dim;
+  return rope;
+}
+
+int64_t ForwardPass::LogitsRowsAtOnce() const {
+  const int64_t fit = kLogitsBytes / (config_.vocab_size * sizeof(float));
+  return std::min<int64_t>(std::max<int64_t>(1, fit),
+                           layout_.logits_rows().size());
+}
+
+absl::Status ForwardPass::Send() {
+  StepLimits limits;
+  limits.num_layers = config_.num_layers;
+  limits.num_query_heads = config_.num_query_heads;
+  limits.vocab_size = config_.vocab_size;
+  limits.num_pages = args_.cache->shape().num_pages;
+  limits.context_len = config_.context_len;
+  SEER_ASSIGN_OR_RETURN(inputs_,
+                        SendStepInputs(layout_, limits, model_.inputs));
+  StepResults::Shape shape;
+  shape.num_layers = has_gates() ? config_.num_layers : 0;
+  shape.num_sequences = inputs_.batch.num_sequences;
+  shape.logits_rows = LogitsRowsAtOnce();
+  shape.vocab_size = config_.vocab_size;
+  SEER_RETURN_IF_ERROR(results_.Reserve(shape));
+  View(results_.counts(), {shape.num_layers, shape.num_sequences}, at::kLong)
+      .zero_();
+  return absl::OkStatus();
+}
+
+void ForwardPass::MakeTensors() {
+  const RaggedBatch& batch = inputs_.batch;
+  const int64_t heads = config_.num_query_heads;
+  const int64_t head_dim = config_.head_dim;
+  const at::ScalarType type = ScalarTypeOf(model_.dtype);
+  roped_queries_ = Empty({batch.num_rows, heads, head_dim}, type);
+  attention_ = Empty({batch.num_rows, heads * head_dim}, type);
+  if (has_gates()) {
+    const int64_t tiles = batch.num_prompt_tiles;
+    const int64_t row_len = layout_.max_visible_blocks();
+    pooled_queries_ = Empty({tiles, heads, kNumPools, head_dim}, at::kFloat);
+    gate_logits_ = Empty({tiles, heads, row_len}, at::kFloat);
+    sets_.num_words = static_cast<int32_t>((row_len + 63) / 64);
+    sets_.num_query_heads = config_.num_query_heads;
+    bits_ = Empty({tiles, heads, sets_.num_words}, at::kLong);
+    counts_ = Empty({tiles, heads}, at::kInt);
+    sets_.bits = static_cast<uint64_t*>(bits_.mutable_data_ptr());
+    sets_.counts = counts_.mutable_data_ptr<int32_t>();
+  }
+  stream_.workspace_bytes =
+      AttentionWorkspaceBytes(backend_, AttentionOf(args_.cache->layer(0)));
+  workspace_ = Empty({stream_.workspace_bytes}, at::kByte);
+  stream_.workspace = workspace_.mutable_data_ptr();
+}
+
+at::Tensor ForwardPass::RmsNorm(const at::Tensor& x,
+                                const at::Tensor& weight) const {
+  // The squares are summed in fp32, whatever x is.
+  const at::Tensor norm = at::linalg_vector_norm(x, 2, at::IntArrayRef{-1},
+                                                 /*keepdim=*/true, at::kFloat);
+  const at::Tensor scale =
+      at::addcmul(model_.tensors->epsilon, norm, norm,
+                  1.0 / static_cast<double>(config_.hidden_size))
+          .rsqrt_();
+  at::Tensor y = at::empty_like(x);
+  at::mul_out(y, x, scale);
+  return y.mul_(weight);
+}
+
+absl::Status ForwardPass::Score(int32_t layer, size_t group,
+                                const PagedKv& kv) {
+  const BatchLayout::GateGroup& tiles = layout_.gates()[group];
+  GateScoreArgs score;
+  score.batch = inputs_.batch;
+  score.dtype = model_.dtype;
+  score.num_query_heads = config_.num_query_heads;
+  score.gate = tiles.gate->layer(layer);
+  score.rope = rope();
+  score.tile_indices = inputs_.tile_indices[group];
+  score.num_scored_tiles = static_cast<int32_t>(tiles.tile_indices.size());
+  score.pooled_queries = pooled_queries_.const_data_ptr<float>();
+  score.kv = kv;
+  score.key_entries = tiles.gate->entries(layer);
+  score.num_entry_heads = tiles.gate->num_entry_heads();
+  score.logits = gate_logits_.mutable_data_ptr<float>();
+  score.logits_row_len = layout_.max_visible_blocks();
+  return GateScore(backend_, score, stream_);
+}
+
+absl::Status ForwardPass::Select(int32_t layer, const PagedKv& kv) {
+  if (!has_gates()) return absl::OkStatus();
+  for (size_t group = 0; group < layout_.gates().size(); ++group) {
+    SEER_RETURN_IF_ERROR(Score(layer, group, kv));
+  }
+  BlockSelectionArgs select;
+  select.batch = inputs_.batch;
+  select.rules = inputs_.rules[layer];
+  select.num_query_heads = config_.num_query_heads;
+  select.logits = gate_logits_.const_data_ptr<float>();
+  select.logits_row_len = layout_.max_visible_blocks();
+  select.sets = sets_;
+  select.num_selected =
+      results_.counts() + int64_t{layer} * inputs_.batch.num_sequences;
+  return SelectBlocks(backend_, select, stream_);
+}
+
+absl::Status ForwardPass::Prepare(const PagedKv& kv, const at::Tensor& qkv) {
+  const int64_t heads = config_.num_query_heads;
+  const int64_t kv_heads = config_.num_kv_heads;
+  const int64_t head_dim = config_.head_dim;
+  const char* rows = static_cast<const char*>(qkv.const_data_ptr());
+  const int element = SizeOf(model_.dtype);
+  QkPrepareArgs prepare;
+  prepare.batch = inputs_.batch;
+  prepare.dtype = model_.dtype;
+  prepare.num_query_heads = config_.num_query_heads;
+  prepare.queries = rows;
+  prepare.keys = rows + heads * head_dim * element;
+  prepare.values = rows + (heads + kv_heads) * head_dim * element;
+  prepare.query_row_stride = (heads + 2 * kv_heads) * head_dim;
+  prepare.key_row_stride = prepare.query_row_stride;
+  prepare.value_row_stride = prepare.query_row_stride;
+  prepare.rope = rope();
+  prepare.roped_queries = roped_queries_.mutable_data_ptr();
+  prepare.kv = kv;
+  if (pooled_queries_.defined()) {
+    prepare.pooled_queries = pooled_queries_.mutable_data_ptr<float>();
+  }
+  return QkPrepare(backend_, prepare, stream_);
+}
+
+AttentionArgs ForwardPass::AttentionOf(const PagedKv& kv) const {
+  AttentionArgs attend;
+  attend.batch = inputs_.batch;
+  attend.dtype = model_.dtype;
+  attend.num_query_heads = config_.num_query_heads;
+  attend.queries = roped_queries_.const_data_ptr();
+  attend.kv = kv;
+  attend.sets = sets_;
+  attend.plan = inputs_.plan;
+  attend.scale = static_cast<float>(1.0 / std::sqrt(1.0 * config_.head_dim));
+  attend.out = attention_.mutable_data_ptr();
+  return attend;
+}
+
+absl::Status ForwardPass::RunAttention(int32_t layer, const at::Tensor& qkv) {
+  const PagedKv kv = args_.cache->layer(layer);
+  model_.clock->Mark();
+  SEER_RETURN_IF_ERROR(Prepare(kv, qkv));
+  model_.clock->Mark();
+  SEER_RETURN_IF_ERROR(Select(layer, kv));
+  model_.clock->Mark();
+  SEER_RETURN_IF_ERROR(Attend(backend_, AttentionOf(kv), stream_));
+  model_.clock->Mark();
+  if (args_.trace) Trace(layer, qkv);
+  return absl::OkStatus();
+}
+
+void ForwardPass::Trace(int32_t layer, const at::Tensor& qkv) const {
+  const at::Tensor host_qkv = qkv.cpu();
+  LayerTrace trace;
+  trace.layer = layer;
+  trace.batch = layout_.batch();
+  trace.qkv = host_qkv.const_data_ptr();
+  trace.gate_logits_row_len = layout_.max_visible_blocks();
+  trace.sets = sets_;
+  if (!has_gates()) {
+    args_.trace(trace);
+    return;
+  }
+  const at::Tensor host_logits = gate_logits_.cpu();
+  const at::Tensor host_bits = bits_.cpu();
+  const at::Tensor host_counts = counts_.cpu();
+  trace.gate_logits = host_logits.const_data_ptr<float>();
+  trace.sets.bits = static_cast<uint64_t*>(host_bits.mutable_data_ptr());
+  trace.sets.counts = host_counts.mutable_data_ptr<int32_t>();
+  args_.trace(trace);
+}
+
+void ForwardPass::AddMlp(const LlamaWeights::Layer& layer,
+                         at::Tensor& x) const {
+  const int64_t width = config_.intermediate_size;
+  const int64_t rows_at_once = MlpRows(backend_);
+  for (int64_t row = 0; row < x.size(0); row += rows_at_once) {
+    const at::Tensor part =
+        x.narrow(0, row, std::min(rows_at_once, x.size(0) - row));
+    const at::Tensor gate_up =
+        layer.gate_up.Multiply(RmsNorm(part, layer.post_attention_norm));
+    const at::Tensor active = at::silu(gate_up.narrow(1, 0, width));
+    active.mul_(gate_up.narrow(1, width, width));
+    part.add_(layer.down.Multiply(active));
+  }
+}
+
+absl::Status ForwardPass::RunLayers(at::Tensor& x) {
+  const LlamaWeights& weights = model_.tensors->weights;
+  const int64_t num_wanted = static_cast<int64_t>(layout_.logits_rows().size());
+  for (int32_t l = 0; l < config_.num_layers; ++l) {
+    const LlamaWeights::Layer& layer = weights.layers[l];
+    SEER_RETURN_IF_ERROR(
+        RunAttention(l, layer.qkv.Multiply(RmsNorm(x, layer.input_norm))));
+    at::Tensor attention = attention_;
+    if (l + 1 == config_.num_layers) {
+      // Past the last layer's keys and values only wanted rows matter.
+      if (num_wanted == 0) return absl::OkStatus();
+      const at::Tensor wanted =
+          View(inputs_.logits_rows, {num_wanted}, at::kLong);
+      x = at::index_select(x, 0, wanted);
+      attention = at::index_select(attention, 0, wanted);
+    }
+    x.add_(layer.output.Multiply(attention));
+    AddMlp(layer, x);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ForwardReport> ForwardPass::Run() {
+  SEER_RETURN_IF_ERROR(Send());
+  MakeTensors();
+  model_.clock->Reset();
+  at::Tensor x = at::index_select(
+      model_.tensors->weights.embedding, 0,
+      View(inputs_.tokens, {inputs_.batch.num_rows}, at::kLong));
+  SEER_RETURN_IF_ERROR(RunLayers(x));
+  if (layout_.logits_rows().empty()) {
+    SEER_RETURN_IF_ERROR(results_.Fetch(0));
+    CountBlocks();
+  } else {
+    SEER_RETURN_IF_ERROR(EmitLogits(x));
+  }
+  return Report();
+}
+
+absl::Status ForwardPass::EmitLogits(const at::Tensor& x) {
+  const LlamaWeights& weights = model_.tensors->weights;
+  const int64_t num_rows = x.size(0);
+  const int64_t rows_at_once = LogitsRowsAtOnce();
+  std::vector<LogitsBlock::Row> rows;
+  for (int64_t first = 0; first < num_rows; first += rows_at_once) {
+    const int64_t count = std::min(rows_at_once, num_rows - first);
+    View(results_.logits(), {count, config_.vocab_size}, at::kFloat)
+        .copy_(weights.lm_head.Multiply(
+            RmsNorm(x.narrow(0, first, count), weights.final_norm)));
+    SEER_RETURN_IF_ERROR(results_.Fetch(count));
+    if (first == 0) CountBlocks();
+    rows.clear();
+    for (int64_t i = first; i < first + count; ++i) {
+      const BatchLayout::LogitsRow& row = layout_.logits_rows()[i];
+      rows.push_back({row.sequence, row.position});
+    }
+    SEER_RETURN_IF_ERROR(args_.on_logits({rows, results_.fetched_logits()}));
+  }
+  return absl::OkStatus();
+}
+
+void ForwardPass::CountBlocks() {
+  for (int32_t layer = 0; layer < config_.num_layers; ++layer) {
+    layout_.CountBlocks(
+        layer, config_.num_query_heads,
+        has_gates() ? results_.CountsOf(layer) : absl::Span<const int64_t>());
+  }
+}
+
+ForwardReport ForwardPass::Report() const {
+  ForwardReport report;
+  for (int32_t layer = 0; layer < config_.num_layers; ++layer) {
+    const int point = layer * kNumPoints;
+    const auto between = [&](Point begin, Point end) {
+      return model_.clock->Between(point + begin, point + end);
+    };
+    report.prepare_time += between(kBegin, kPrepared);
+    report.gate_time += between(kPrepared, kSelected);
+    report.attention_time += between(kSelected, kAttended);
+  }
+  return report;
+}
+
+}  // namespace seer

@@ -1,0 +1,106 @@
+// One forward pass: the batch, its buffers, and the layers in order.
+#ifndef SEER_ENGINE_MODEL_FORWARD_PASS_H_
+#define SEER_ENGINE_MODEL_FORWARD_PASS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/device/device.h"
+#include "engine/device/transfer_buffer.h"
+#include "engine/model/batch_layout.h"
+#include "engine/model/forward_args.h"
+#include "engine/model/llama_weights.h"
+#include "engine/model/step_inputs.h"
+#include "engine/model/step_results.h"
+#include "engine/weights/model_config.h"
+#include "kernels/attention/attention.h"
+#include "kernels/block_sets.h"
+#include "kernels/device.h"
+#include "kernels/dtype.h"
+#include "kernels/paged_kv.h"
+#include "kernels/rope.h"
+
+namespace seer {
+
+// What a model keeps on its device.
+struct ModelTensors {
+  LlamaWeights weights;
+  at::Tensor rope_cos;  // fp32 [context_len, D / 2]
+  at::Tensor rope_sin;  // fp32 [context_len, D / 2]
+  at::Tensor epsilon;   // fp32 [1]
+};
+
+// Enqueues a step's work layer by layer and waits for the device only at its
+// end, where results come back.
+class ForwardPass {
+ public:
+  // Of the model. Everything is borrowed.
+  struct Model {
+    const ModelConfig* config = nullptr;
+    DType dtype = DType::kBFloat16;
+    Device* device = nullptr;
+    const ModelTensors* tensors = nullptr;
+    // Kept from step to step.
+    TransferBuffer* inputs = nullptr;
+    TransferBuffer* results = nullptr;
+    DeviceClock* clock = nullptr;
+  };
+
+  ForwardPass(const Model& model, const ForwardArgs& args, BatchLayout layout);
+
+  // Once. Throws what ATen throws. After an error the device may still work on
+  // what was enqueued.
+  absl::StatusOr<ForwardReport> Run();
+
+ private:
+  absl::Status Send();
+  void MakeTensors();
+  absl::Status RunLayers(at::Tensor& x);
+  // x * rsqrt(mean(x^2) + eps) in fp32, rounded, times the norm's weight.
+  at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight) const;
+  absl::Status RunAttention(int32_t layer, const at::Tensor& qkv);
+  absl::Status Prepare(const PagedKv& kv, const at::Tensor& qkv);
+  // Fills sets_ for the layer.
+  absl::Status Select(int32_t layer, const PagedKv& kv);
+  absl::Status Score(int32_t layer, size_t group, const PagedKv& kv);
+  AttentionArgs AttentionOf(const PagedKv& kv) const;
+  void Trace(int32_t layer, const at::Tensor& qkv) const;
+  void AddMlp(const LlamaWeights::Layer& layer, at::Tensor& x) const;
+  absl::Status EmitLogits(const at::Tensor& x);
+  void CountBlocks();
+  ForwardReport Report() const;
+
+  at::Tensor Empty(at::IntArrayRef shape, at::ScalarType type) const;
+  at::Tensor View(const void* data, at::IntArrayRef shape,
+                  at::ScalarType type) const;
+  RopeTable rope() const;
+  bool has_gates() const { return !layout_.gates().empty(); }
+  // Rows of logits that are held at once.
+  int64_t LogitsRowsAtOnce() const;
+
+  const Model model_;
+  const ForwardArgs& args_;
+  const ModelConfig& config_;
+  const Backend backend_;
+  const BatchLayout layout_;
+  StepInputs inputs_;
+  StepResults results_;
+  DeviceStream stream_;
+
+  at::Tensor roped_queries_;   // dtype [num_rows, Hq, D]
+  at::Tensor attention_;       // dtype [num_rows, Hq * D]
+  at::Tensor pooled_queries_;  // fp32 [num_prompt_tiles, Hq, kNumPools, D]
+  at::Tensor gate_logits_;     // fp32 [num_prompt_tiles, Hq, row_len]
+  at::Tensor bits_;            // int64 [num_prompt_tiles, Hq, words]
+  at::Tensor counts_;          // int32 [num_prompt_tiles, Hq]
+  at::Tensor workspace_;       // of kernels, bytes
+  BlockSets sets_;             // bits null: all dense
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_MODEL_FORWARD_PASS_H_

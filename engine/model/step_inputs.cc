@@ -1,0 +1,170 @@
+#include "engine/model/step_inputs.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "kernels/argument_checks.h"
+
+namespace seer {
+namespace {
+
+int64_t PositionEnd(const SequenceSlice& s) {
+  return int64_t{s.position_begin} + s.num_rows;
+}
+
+absl::Status Check(const BatchLayout& layout, const StepLimits& limits) {
+  const RaggedBatch batch = layout.batch();
+  SEER_RETURN_IF_ERROR(CheckBatch(batch));
+  SEER_RETURN_IF_ERROR(CheckPages(batch, limits.num_pages));
+  for (int32_t i = 0; i < batch.num_sequences; ++i) {
+    if (PositionEnd(batch.sequences[i]) > limits.context_len) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("sequence ", i, " of the batch goes past the context"));
+    }
+  }
+  for (const int64_t token : layout.tokens()) {
+    if (token < 0 || token >= limits.vocab_size) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("token ", token, " is none of the vocabulary"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Places of arrays one after the other in a buffer. Without one, only counts
+// their bytes.
+class Packer {
+ public:
+  Packer() = default;
+  explicit Packer(TransferBuffer* buffer) : buffer_(buffer) {}
+
+  // A place of `count` elements, written through `host`. Returns what the
+  // device knows it by.
+  template <class T>
+  T* Place(int64_t count, T** host) {
+    const size_t at = bytes_;
+    bytes_ += (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
+    if (buffer_ == nullptr) return nullptr;
+    *host = reinterpret_cast<T*>(buffer_->host() + at);
+    return reinterpret_cast<T*>(buffer_->device() + at);
+  }
+  // The same, filled with [begin, begin + count).
+  template <class T>
+  const T* Copy(const T* begin, int64_t count) {
+    T* host = nullptr;
+    T* const device = Place<T>(count, &host);
+    if (host != nullptr) std::copy_n(begin, count, host);
+    return device;
+  }
+  bool counting() const { return buffer_ == nullptr; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  static constexpr size_t kAlignment = 16;
+  TransferBuffer* buffer_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+// Packs a step; run twice, to count and to write.
+class StepPacking {
+ public:
+  StepPacking(const BatchLayout& layout, const StepLimits& limits)
+      : layout_(layout), limits_(limits), batch_(layout.batch()) {
+    plan_ = PlanAttention(batch_, &parts_);
+  }
+
+  StepInputs Pack(Packer& packer) const {
+    StepInputs inputs;
+    inputs.batch = batch_;
+    inputs.plan = plan_;
+    PackBatch(packer, inputs);
+    inputs.tokens = packer.Copy(layout_.tokens().data(), batch_.num_rows);
+    PackLogitsRows(packer, inputs);
+    for (const BatchLayout::GateGroup& group : layout_.gates()) {
+      inputs.tile_indices.push_back(
+          packer.Copy(group.tile_indices.data(),
+                      static_cast<int64_t>(group.tile_indices.size())));
+    }
+    if (layout_.gates().empty()) return inputs;
+    for (int32_t layer = 0; layer < limits_.num_layers; ++layer) {
+      inputs.rules.push_back(PackRules(packer, layer));
+    }
+    return inputs;
+  }
+
+ private:
+  void PackBatch(Packer& packer, StepInputs& inputs) const;
+  void PackLogitsRows(Packer& packer, StepInputs& inputs) const;
+  const SelectionRule* PackRules(Packer& packer, int32_t layer) const;
+
+  const BatchLayout& layout_;
+  const StepLimits& limits_;
+  const RaggedBatch batch_;
+  AttentionPlan plan_;
+  std::vector<PromptPart> parts_;
+};
+
+// Slices and parts, which point to page tables.
+void StepPacking::PackBatch(Packer& packer, StepInputs& inputs) const {
+  std::vector<const int32_t*> page_tables;
+  for (int32_t i = 0; i < batch_.num_sequences; ++i) {
+    const SequenceSlice& slice = batch_.sequences[i];
+    page_tables.push_back(
+        packer.Copy(slice.page_table, NumBlocks(PositionEnd(slice))));
+  }
+  SequenceSlice* slices = nullptr;
+  inputs.batch.sequences =
+      packer.Place<SequenceSlice>(batch_.num_sequences, &slices);
+  inputs.batch.tiles = packer.Copy(batch_.tiles, batch_.num_tiles);
+  PromptPart* parts = nullptr;
+  inputs.plan.parts = packer.Place<PromptPart>(plan_.num_parts, &parts);
+  if (packer.counting()) return;
+  for (int32_t i = 0; i < batch_.num_sequences; ++i) {
+    slices[i] = batch_.sequences[i];
+    slices[i].page_table = page_tables[i];
+  }
+  for (int32_t i = 0; i < plan_.num_parts; ++i) {
+    parts[i] = parts_[i];
+    parts[i].page_table = page_tables[batch_.tiles[parts[i].tile].sequence];
+  }
+}
+
+void StepPacking::PackLogitsRows(Packer& packer, StepInputs& inputs) const {
+  const std::vector<BatchLayout::LogitsRow>& wanted = layout_.logits_rows();
+  int64_t* rows = nullptr;
+  inputs.logits_rows =
+      packer.Place<int64_t>(static_cast<int64_t>(wanted.size()), &rows);
+  if (packer.counting()) return;
+  for (size_t i = 0; i < wanted.size(); ++i) rows[i] = wanted[i].row;
+}
+
+const SelectionRule* StepPacking::PackRules(Packer& packer,
+                                            int32_t layer) const {
+  std::vector<SelectionRule> rules = layout_.Rules(layer);
+  for (SelectionRule& rule : rules) {
+    if (rule.row_budgets == nullptr) continue;
+    rule.row_budgets = packer.Copy(rule.row_budgets, limits_.num_query_heads);
+  }
+  return packer.Copy(rules.data(), static_cast<int64_t>(rules.size()));
+}
+
+}  // namespace
+
+absl::StatusOr<StepInputs> SendStepInputs(const BatchLayout& layout,
+                                          const StepLimits& limits,
+                                          TransferBuffer* buffer) {
+  SEER_RETURN_IF_ERROR(Check(layout, limits));
+  const StepPacking packing(layout, limits);
+  Packer counter;
+  packing.Pack(counter);
+  SEER_RETURN_IF_ERROR(buffer->Reserve(counter.bytes()));
+  Packer packer(buffer);
+  StepInputs inputs = packing.Pack(packer);
+  SEER_RETURN_IF_ERROR(buffer->Upload(packer.bytes()));
+  return inputs;
+}
+
+}  // namespace seer

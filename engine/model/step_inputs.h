@@ -1,0 +1,50 @@
+// A step's arrays as kernels and operators read them, on the device. No torch.
+#ifndef SEER_ENGINE_MODEL_STEP_INPUTS_H_
+#define SEER_ENGINE_MODEL_STEP_INPUTS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/device/transfer_buffer.h"
+#include "engine/model/batch_layout.h"
+#include "kernels/attention/attention_plan.h"
+#include "kernels/block_selection/block_selection.h"
+#include "kernels/ragged_batch.h"
+
+namespace seer {
+
+// Every pointer is the device's.
+struct StepInputs {
+  RaggedBatch batch;
+  AttentionPlan plan;
+  const int64_t* tokens = nullptr;       // [num_rows]
+  const int64_t* logits_rows = nullptr;  // packed rows, [logits_rows().size()]
+
+  // Of the layout's gates(), in their order: the tiles that each scores.
+  std::vector<const int32_t*> tile_indices;
+  // [num_layers], each [num_sequences]; empty where there are no gates.
+  std::vector<const SelectionRule*> rules;
+};
+
+// What ids and pages must stay below.
+struct StepLimits {
+  int32_t num_layers = 0;
+  int32_t num_query_heads = 0;
+  int32_t vocab_size = 0;
+  int64_t num_pages = 0;
+  int64_t context_len = 0;
+};
+
+// Checks the step, which a GPU's kernels do not, packs its arrays and enqueues
+// their one copy to the device. Valid until `buffer` is used again, for which
+// the device must be done with this step.
+// INVALID_ARGUMENT: a page, token or position out of its limits, or a batch
+// that is not as kernels/ragged_batch.h describes it.
+absl::StatusOr<StepInputs> SendStepInputs(const BatchLayout& layout,
+                                          const StepLimits& limits,
+                                          TransferBuffer* buffer);
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_MODEL_STEP_INPUTS_H_

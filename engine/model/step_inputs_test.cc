@@ -1,0 +1,192 @@
+#include "engine/model/step_inputs.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <numeric>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "engine/device/cpu_device.h"
+#include "engine/gate/gate_state.h"
+#include "gtest/gtest.h"
+#include "tests/testing/engine/split_device.h"
+
+namespace seer {
+namespace {
+
+constexpr int32_t kHeads = 3;
+constexpr int32_t kLayers = 2;
+
+class StepInputsTest : public testing::Test {
+ protected:
+  StepInputsTest() : tokens_(1000), pages_(100) {
+    std::iota(tokens_.begin(), tokens_.end(), 0);
+    std::iota(pages_.rbegin(), pages_.rend(), 0);
+    limits_.num_layers = kLayers;
+    limits_.num_query_heads = kHeads;
+    limits_.vocab_size = 1000;
+    limits_.num_pages = 100;
+    limits_.context_len = 900;
+    plan_.effective.budget.kind = BudgetKind::kTargetSparsity;
+    plan_.effective.budget.target_sparsity = 0.5;
+    plan_.num_query_heads = kHeads;
+    plan_.num_prompt_tiles = 4;
+    plan_.row_budgets = {11, 12, 13, 21, 22, 23};  // [kLayers, kHeads]
+  }
+
+  BatchSequence Rows(int32_t begin, int32_t end, int32_t prompt_len) const {
+    BatchSequence sequence;
+    sequence.tokens = absl::MakeConstSpan(tokens_).subspan(begin, end - begin);
+    sequence.position_begin = begin;
+    sequence.prompt_len = prompt_len;
+    sequence.page_table = pages_;
+    return sequence;
+  }
+  // A decode row, a sparse chunk and a dense prompt.
+  std::vector<BatchSequence> Mixed() const {
+    std::vector<BatchSequence> sequences = {
+        Rows(130, 131, 129), Rows(64, 192, 250), Rows(0, 65, 65)};
+    sequences[0].logits = LogitsRows::kLast;
+    sequences[1].plan = &plan_;
+    sequences[1].gate = &gate_;
+    sequences[2].logits = LogitsRows::kLast;
+    return sequences;
+  }
+
+  std::vector<TokenId> tokens_;
+  std::vector<int32_t> pages_;
+  StepLimits limits_;
+  SelectionPlan plan_;
+  GateState gate_;
+};
+
+template <class T>
+std::vector<T> Array(const T* begin, size_t count) {
+  return std::vector<T>(begin, begin + count);
+}
+
+TEST_F(StepInputsTest, EverythingArrivesInOneCopy) {
+  // The host's side is ruined by the copy: what is read here is the device's.
+  SplitDevice device(nullptr);
+  TransferBuffer buffer(&device);
+  const std::vector<BatchSequence> sequences = Mixed();
+  const auto layout = BatchLayout::Build(sequences);
+  ASSERT_TRUE(layout.ok()) << layout.status();
+  for (int step = 1; step <= 2; ++step) {
+    const auto inputs = SendStepInputs(*layout, limits_, &buffer);
+    ASSERT_TRUE(inputs.ok()) << inputs.status();
+    EXPECT_EQ(device.num_uploads(), step);
+
+    const RaggedBatch host = layout->batch();
+    ASSERT_EQ(inputs->batch.num_sequences, 3);
+    ASSERT_EQ(inputs->batch.num_tiles, host.num_tiles);
+    ASSERT_EQ(inputs->batch.num_prompt_tiles, host.num_prompt_tiles);
+    EXPECT_EQ(std::memcmp(inputs->batch.tiles, host.tiles,
+                          host.num_tiles * sizeof(Tile)),
+              0);
+    for (int i = 0; i < 3; ++i) {
+      const SequenceSlice& slice = inputs->batch.sequences[i];
+      EXPECT_EQ(slice.row_begin, host.sequences[i].row_begin);
+      EXPECT_EQ(slice.position_begin, host.sequences[i].position_begin);
+      EXPECT_NE(slice.page_table, pages_.data());
+      EXPECT_EQ(Array(slice.page_table, 2), Array(pages_.data(), 2));
+    }
+    EXPECT_EQ(Array(inputs->tokens, host.num_rows), layout->tokens());
+    EXPECT_EQ(Array(inputs->logits_rows, 2), (std::vector<int64_t>{0, 193}));
+    ASSERT_EQ(inputs->tile_indices.size(), 1u);
+    EXPECT_EQ(Array(inputs->tile_indices[0], 2), (std::vector<int32_t>{0, 1}));
+  }
+}
+
+TEST_F(StepInputsTest, RulesAreTheLayersOwn) {
+  SplitDevice device(nullptr);
+  TransferBuffer buffer(&device);
+  const std::vector<BatchSequence> sequences = Mixed();
+  const auto layout = BatchLayout::Build(sequences);
+  const auto inputs = SendStepInputs(*layout, limits_, &buffer);
+  ASSERT_TRUE(inputs.ok()) << inputs.status();
+  ASSERT_EQ(inputs->rules.size(), 2u);
+  for (int32_t layer = 0; layer < kLayers; ++layer) {
+    const SelectionRule* rules = inputs->rules[layer];
+    EXPECT_EQ(rules[0].kind, SelectionRule::Kind::kAll);
+    EXPECT_EQ(rules[0].row_budgets, nullptr);
+    EXPECT_EQ(rules[1].kind, SelectionRule::Kind::kRowBudget);
+    EXPECT_EQ(rules[1].num_prompt_tiles, 4);
+    EXPECT_EQ(Array(rules[1].row_budgets, kHeads),
+              Array(plan_.row_budgets.data() + layer * kHeads, kHeads));
+    EXPECT_EQ(rules[2].kind, SelectionRule::Kind::kAll);
+  }
+}
+
+TEST_F(StepInputsTest, ThePlanIsAttentions) {
+  SplitDevice device(nullptr);
+  TransferBuffer buffer(&device);
+  // Long enough for split tiles.
+  std::vector<int32_t> pages(2002);
+  std::iota(pages.begin(), pages.end(), 5);
+  limits_.num_pages = 3000;
+  limits_.context_len = 200000;
+  std::vector<BatchSequence> sequences = Mixed();
+  BatchSequence deep;
+  deep.tokens = absl::MakeConstSpan(tokens_).subspan(0, 128);
+  deep.position_begin = 128 * 1000;
+  deep.prompt_len = deep.position_begin + 128;
+  deep.page_table = pages;
+  sequences.push_back(deep);
+  const auto layout = BatchLayout::Build(sequences);
+  const auto inputs = SendStepInputs(*layout, limits_, &buffer);
+  ASSERT_TRUE(inputs.ok()) << inputs.status();
+  std::vector<PromptPart> expected;
+  const AttentionPlan plan = PlanAttention(layout->batch(), &expected);
+  ASSERT_EQ(inputs->plan.num_parts, plan.num_parts);
+  EXPECT_GT(inputs->plan.num_partial_tiles, 0);
+  EXPECT_EQ(inputs->plan.num_partial_tiles, plan.num_partial_tiles);
+  EXPECT_EQ(inputs->plan.num_key_blocks, plan.num_key_blocks);
+  EXPECT_EQ(inputs->plan.max_generated_blocks, plan.max_generated_blocks);
+  for (int32_t i = 0; i < plan.num_parts; ++i) {
+    const PromptPart& part = inputs->plan.parts[i];
+    EXPECT_EQ(part.tile, expected[i].tile);
+    EXPECT_EQ(part.first_rank, expected[i].first_rank);
+    EXPECT_EQ(part.num_ranks, expected[i].num_ranks);
+    EXPECT_EQ(part.first_partial, expected[i].first_partial);
+    const Tile& tile = layout->batch().tiles[part.tile];
+    EXPECT_EQ(part.page_table,
+              inputs->batch.sequences[tile.sequence].page_table);
+  }
+}
+
+TEST_F(StepInputsTest, WithoutGatesThereAreNoRules) {
+  CpuDevice device(nullptr);
+  TransferBuffer buffer(&device);
+  const std::vector<BatchSequence> sequences = {Rows(0, 64, 100)};
+  const auto layout = BatchLayout::Build(sequences);
+  const auto inputs = SendStepInputs(*layout, limits_, &buffer);
+  ASSERT_TRUE(inputs.ok()) << inputs.status();
+  EXPECT_TRUE(inputs->rules.empty());
+  EXPECT_TRUE(inputs->tile_indices.empty());
+  EXPECT_EQ(inputs->batch.sequences[0].page_table[0], 99);
+}
+
+TEST_F(StepInputsTest, RefusesWhatAGpuWouldNotCheck) {
+  CpuDevice device(nullptr);
+  TransferBuffer buffer(&device);
+  const std::vector<BatchSequence> sequences = Mixed();
+  const auto layout = BatchLayout::Build(sequences);
+  const auto status_with = [&](StepLimits limits) {
+    return SendStepInputs(*layout, limits, &buffer).status().code();
+  };
+  EXPECT_EQ(status_with(limits_), absl::StatusCode::kOk);
+  StepLimits few_pages = limits_;
+  few_pages.num_pages = 99;  // page 99 is the first of every table
+  EXPECT_EQ(status_with(few_pages), absl::StatusCode::kInvalidArgument);
+  StepLimits few_words = limits_;
+  few_words.vocab_size = 191;  // the chunk's last token is 191
+  EXPECT_EQ(status_with(few_words), absl::StatusCode::kInvalidArgument);
+  StepLimits short_context = limits_;
+  short_context.context_len = 191;  // the chunk ends at 192
+  EXPECT_EQ(status_with(short_context), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace seer

@@ -1,0 +1,54 @@
+// What a step gives back to the host. No torch.
+#ifndef SEER_ENGINE_MODEL_STEP_RESULTS_H_
+#define SEER_ENGINE_MODEL_STEP_RESULTS_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "engine/device/device.h"
+#include "engine/device/transfer_buffer.h"
+
+namespace seer {
+
+// The blocks that each layer selected and a block of logits, side by side on
+// the device, so that one copy brings them to the host.
+class StepResults {
+ public:
+  struct Shape {
+    int32_t num_layers = 0;  // that count blocks
+    int32_t num_sequences = 0;
+    int64_t logits_rows = 0;  // of a block
+    int64_t vocab_size = 0;
+  };
+
+  // Borrows both.
+  StepResults(Device* device, TransferBuffer* buffer)
+      : device_(device), buffer_(buffer) {}
+
+  // To be called first, when the device is done with the buffer.
+  absl::Status Reserve(const Shape& shape);
+
+  // On the device. The counts are not zero yet.
+  int64_t* counts() const;  // [num_layers, num_sequences]
+  float* logits() const;    // [logits_rows, vocab_size]
+
+  // Brings the counts and the first `num_rows` rows of logits to the host, and
+  // waits for all work of the device.
+  absl::Status Fetch(int64_t num_rows);
+
+  // On the host, after Fetch: of one layer, [num_sequences].
+  absl::Span<const int64_t> CountsOf(int32_t layer) const;
+  const float* fetched_logits() const;
+
+ private:
+  size_t LogitsOffset() const;
+
+  Device* const device_;
+  TransferBuffer* const buffer_;
+  Shape shape_;
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_MODEL_STEP_RESULTS_H_

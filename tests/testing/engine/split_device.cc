@@ -1,0 +1,27 @@
+#include "tests/testing/engine/split_device.h"
+
+#include <cstring>
+#include <utility>
+
+#include "base/status_macros.h"
+
+namespace seer {
+
+absl::StatusOr<DeviceMemory> SplitDevice::AllocateHost(size_t size) {
+  SEER_ASSIGN_OR_RETURN(DeviceMemory memory, CpuDevice::AllocateHost(size));
+  staging_.insert(memory.data());
+  return memory;
+}
+
+absl::Status SplitDevice::Copy(void* to, const void* from, size_t size) {
+  if (!error_.ok()) return error_;
+  std::memmove(to, from, size);
+  if (IsStaging(from)) {
+    ++num_uploads_;
+    std::memset(const_cast<void*>(from), 0xa5, size);
+  }
+  if (IsStaging(to)) ++num_downloads_;
+  return absl::OkStatus();
+}
+
+}  // namespace seer

@@ -1,0 +1,28 @@
+// The devices that tests of the model run on.
+#ifndef SEER_TESTS_TESTING_ENGINE_TEST_DEVICES_H_
+#define SEER_TESTS_TESTING_ENGINE_TEST_DEVICES_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/executor.h"
+#include "engine/device/device.h"
+
+namespace seer {
+
+// "cpu", "split" (a SplitDevice) and "cuda", for INSTANTIATE_TEST_SUITE_P:
+// called there, it makes the GPU known to ATen before any operator runs.
+std::vector<std::string> TestDevices();
+
+// Why tests cannot run on it, in words for GTEST_SKIP; empty: they can.
+std::string MissingDevice(const std::string& name);
+
+// Opens one of TestDevices, or any that OpenDevice knows.
+absl::StatusOr<std::unique_ptr<Device>> OpenTestDevice(const std::string& name,
+                                                       Executor* executor);
+
+}  // namespace seer
+
+#endif  // SEER_TESTS_TESTING_ENGINE_TEST_DEVICES_H_
