@@ -51,11 +51,21 @@ ABSL_FLAG(
     "made from the folder's name.");
 ABSL_FLAG(std::string, dtype, LlamaEngineOptions().dtype,
           "What to compute in: bfloat16 or float32.");
+ABSL_FLAG(std::string, load_format, LlamaEngineOptions().load_format,
+          "safetensors, or dummy: random weights from config.json alone, for "
+          "speed runs; tokenizer.json is still read.");
+ABSL_FLAG(std::string, device, "auto",
+          "What to compute on: cpu, cuda (the first GPU), cuda:N, or auto: the "
+          "first GPU where this build and machine have one, else the CPU.");
 ABSL_FLAG(int32_t, num_threads, 0,
-          "Threads that compute, at least 1. 0: one for each processor.");
+          "Threads of the processor that compute, at least 1. 0: one for each "
+          "processor.");
 ABSL_FLAG(int64_t, kv_cache_mib, 1024,
-          "Memory for keys and values, MiB, at least 1. Bounds the tokens of "
-          "all running requests together.");
+          "On the CPU, memory for keys and values, MiB, at least 1. Bounds the "
+          "tokens of all running requests together.");
+ABSL_FLAG(double, kv_memory_fraction, LlamaEngineOptions().kv_memory_fraction,
+          "On a GPU, the share for keys and values of the memory that is free "
+          "beside the weights, (0, 1).");
 ABSL_FLAG(std::string, gate_set, "",
           "File of the gate set that requests use unless they name another. "
           "Empty: none, and requests are dense unless they ask for mean_pool.");
@@ -227,7 +237,10 @@ LlamaEngineOptions EngineOptions() {
     options.num_threads =
         std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   }
+  options.load_format = absl::GetFlag(FLAGS_load_format);
+  options.device = absl::GetFlag(FLAGS_device);
   options.kv_cache_bytes = BytesOfMib(absl::GetFlag(FLAGS_kv_cache_mib));
+  options.kv_memory_fraction = absl::GetFlag(FLAGS_kv_memory_fraction);
   options.gate_set_file = absl::GetFlag(FLAGS_gate_set);
   auto& fallback = options.policy.dense_fallback;
   fallback.short_prompt_tokens = absl::GetFlag(FLAGS_dense_fallback_tokens);

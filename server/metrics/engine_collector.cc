@@ -110,6 +110,8 @@ std::vector<MetricFamily> EngineCollector::Collect() const {
       gauge("seer_memory_bytes", "Memory by what holds it.")
           .Add(number(stats.weight_bytes), {{"kind", "weights"}})
           .Add(number(stats.kv_cache_bytes), {{"kind", "kv_cache"}})
+          .Add(number(stats.gate_bytes), {{"kind", "gates"}})
+          .Add(number(stats.step_bytes), {{"kind", "step"}})
           .Take());
   families.push_back(
       gauge("seer_engine_last_step_timestamp_seconds",

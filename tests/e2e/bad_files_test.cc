@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -197,18 +198,46 @@ TEST(BadFilesTest, AGateSetThatCannotBeServedIsNamed) {
 
 TEST(BadFilesTest, BadFlagsEndItAtOnce) {
   const std::string folder = NewModel();
-  for (const char* flag :
-       {"--dtype=int4", "--num_threads=-1", "--kv_cache_mib=0", "--max_n=0",
-        "--port=70000", "--host=0.0.0.0", "--default_target_sparsity=1",
-        "--default_target_sparsity=0.5", "--drain_seconds=-1",
-        "--log_level=loud", "--tls_certificate_file=/nothing",
-        "--fixed_chunk_tokens=65", "--max_connection_age=0s", "--model=",
-        "--kv_cache_mib=17592186044417", "--grpc_memory_mib=17592186044417",
-        "--model_id=No/Id", "--max_step=0s"}) {
+  for (const char* flag : {"--dtype=int4",
+                           "--num_threads=-1",
+                           "--kv_cache_mib=0",
+                           "--max_n=0",
+                           "--port=70000",
+                           "--host=0.0.0.0",
+                           "--default_target_sparsity=1",
+                           "--default_target_sparsity=0.5",
+                           "--drain_seconds=-1",
+                           "--log_level=loud",
+                           "--tls_certificate_file=/nothing",
+                           "--fixed_chunk_tokens=65",
+                           "--max_connection_age=0s",
+                           "--model=",
+                           "--kv_cache_mib=17592186044417",
+                           "--grpc_memory_mib=17592186044417",
+                           "--model_id=No/Id",
+                           "--max_step=0s",
+                           "--device=gpu",
+                           "--load_format=pickle",
+                           "--kv_memory_fraction=1"}) {
     ServerProcess server(folder, {flag});
     EXPECT_FALSE(server.WaitUntilServing()) << flag;
     EXPECT_EQ(server.WaitForExit(), 2) << flag << server.Log();
   }
+}
+
+TEST(BadFilesTest, AMissingGpuIsSaid) {
+  ServerProcess server(NewModel(), {"--device=cuda:99"});
+  EXPECT_FALSE(server.WaitUntilServing());
+  EXPECT_EQ(server.WaitForExit(), 3) << server.Log();
+  EXPECT_TRUE(absl::StrContains(server.Log(), "FAILED_PRECONDITION"))
+      << server.Log();
+}
+
+TEST(BadFilesTest, DummyWeightsNeedNoFile) {
+  const std::string folder = NewModel();
+  ASSERT_EQ(std::remove((folder + "/model.safetensors").c_str()), 0);
+  ServerProcess server(folder, {"--load_format=dummy", "--device=cpu"});
+  EXPECT_TRUE(server.WaitUntilServing()) << server.Log();
 }
 
 TEST(BadFilesTest, APortInUseIsSaid) {

@@ -12,9 +12,11 @@
 
 namespace seer {
 
-// "cpu", "split" (a SplitDevice) and "cuda", for INSTANTIATE_TEST_SUITE_P:
+// "cpu", "cuda" and "split" (a SplitDevice), for INSTANTIATE_TEST_SUITE_P:
 // called there, it makes the GPU known to ATen before any operator runs.
 std::vector<std::string> TestDevices();
+// The same without "split", which computes what the CPU does.
+std::vector<std::string> RealTestDevices();
 
 // Why tests cannot run on it, in words for GTEST_SKIP; empty: they can.
 std::string MissingDevice(const std::string& name);
