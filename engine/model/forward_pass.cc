@@ -1,13 +1,7 @@
 #include "engine/model/forward_pass.h"
 
-#include <ATen/ops/addcmul.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/mul.h>
-#include <ATen/ops/rsqrt.h>
-#include <ATen/ops/silu.h>
 
 #include <algorithm>
 #include <cmath>
@@ -43,6 +37,8 @@ ForwardPass::ForwardPass(const Model& model, const ForwardArgs& args,
       config_(*model.config),
       backend_(model.device->backend()),
       layout_(std::move(layout)),
+      rows_(*model.device, model.dtype, model.config->rms_norm_eps,
+            model.tensors->epsilon),
       results_(model.device, model.results),
       stream_(model.device->stream()) {}
 
@@ -115,20 +111,6 @@ void ForwardPass::MakeTensors() {
       AttentionWorkspaceBytes(backend_, AttentionOf(args_.cache->layer(0)));
   workspace_ = Empty({stream_.workspace_bytes}, at::kByte);
   stream_.workspace = workspace_.mutable_data_ptr();
-}
-
-at::Tensor ForwardPass::RmsNorm(const at::Tensor& x,
-                                const at::Tensor& weight) const {
-  // The squares are summed in fp32, whatever x is.
-  const at::Tensor norm = at::linalg_vector_norm(x, 2, at::IntArrayRef{-1},
-                                                 /*keepdim=*/true, at::kFloat);
-  const at::Tensor scale =
-      at::addcmul(model_.tensors->epsilon, norm, norm,
-                  1.0 / static_cast<double>(config_.hidden_size))
-          .rsqrt_();
-  at::Tensor y = at::empty_like(x);
-  at::mul_out(y, x, scale);
-  return y.mul_(weight);
 }
 
 absl::Status ForwardPass::Score(int32_t layer, size_t group,
@@ -241,39 +223,49 @@ void ForwardPass::Trace(int32_t layer, const at::Tensor& qkv) const {
   args_.trace(trace);
 }
 
-void ForwardPass::AddMlp(const LlamaWeights::Layer& layer,
-                         at::Tensor& x) const {
-  const int64_t width = config_.intermediate_size;
+absl::Status ForwardPass::RunMlp(const LlamaWeights::Layer& layer,
+                                 Residual& residual) const {
+  const at::Tensor addend = std::exchange(residual.pending, at::Tensor());
+  const int64_t num_rows = residual.x.size(0);
   const int64_t rows_at_once = MlpRows(backend_);
-  for (int64_t row = 0; row < x.size(0); row += rows_at_once) {
-    const at::Tensor part =
-        x.narrow(0, row, std::min(rows_at_once, x.size(0) - row));
-    const at::Tensor gate_up =
-        layer.gate_up.Multiply(RmsNorm(part, layer.post_attention_norm));
-    const at::Tensor active = at::silu(gate_up.narrow(1, 0, width));
-    active.mul_(gate_up.narrow(1, width, width));
-    part.add_(layer.down.Multiply(active));
+  for (int64_t row = 0; row < num_rows; row += rows_at_once) {
+    const int64_t count = std::min(rows_at_once, num_rows - row);
+    const at::Tensor x = residual.x.narrow(0, row, count);
+    SEER_ASSIGN_OR_RETURN(const at::Tensor normed,
+                          rows_.AddAndNorm(x, addend.narrow(0, row, count),
+                                           layer.post_attention_norm));
+    SEER_ASSIGN_OR_RETURN(const at::Tensor active,
+                          rows_.SiluMul(layer.gate_up.Multiply(normed)));
+    const at::Tensor out = layer.down.Multiply(active);
+    if (count == num_rows) {
+      residual.pending = out;
+    } else {
+      x.add_(out);
+    }
   }
+  return absl::OkStatus();
 }
 
-absl::Status ForwardPass::RunLayers(at::Tensor& x) {
+absl::Status ForwardPass::RunLayers(Residual& residual) {
   const LlamaWeights& weights = model_.tensors->weights;
   const int64_t num_wanted = static_cast<int64_t>(layout_.logits_rows().size());
   for (int32_t l = 0; l < config_.num_layers; ++l) {
     const LlamaWeights::Layer& layer = weights.layers[l];
-    SEER_RETURN_IF_ERROR(
-        RunAttention(l, layer.qkv.Multiply(RmsNorm(x, layer.input_norm))));
+    SEER_ASSIGN_OR_RETURN(
+        const at::Tensor normed,
+        rows_.AddAndNorm(residual.x, residual.pending, layer.input_norm));
+    SEER_RETURN_IF_ERROR(RunAttention(l, layer.qkv.Multiply(normed)));
     at::Tensor attention = attention_;
     if (l + 1 == config_.num_layers) {
       // Past the last layer's keys and values only wanted rows matter.
       if (num_wanted == 0) return absl::OkStatus();
       const at::Tensor wanted =
           View(inputs_.logits_rows, {num_wanted}, at::kLong);
-      x = at::index_select(x, 0, wanted);
+      residual.x = at::index_select(residual.x, 0, wanted);
       attention = at::index_select(attention, 0, wanted);
     }
-    x.add_(layer.output.Multiply(attention));
-    AddMlp(layer, x);
+    residual.pending = layer.output.Multiply(attention);
+    SEER_RETURN_IF_ERROR(RunMlp(layer, residual));
   }
   return absl::OkStatus();
 }
@@ -282,29 +274,36 @@ absl::StatusOr<ForwardReport> ForwardPass::Run() {
   SEER_RETURN_IF_ERROR(Send());
   MakeTensors();
   model_.clock->Reset();
-  at::Tensor x = at::index_select(
+  Residual residual;
+  residual.x = at::index_select(
       model_.tensors->weights.embedding, 0,
       View(inputs_.tokens, {inputs_.batch.num_rows}, at::kLong));
-  SEER_RETURN_IF_ERROR(RunLayers(x));
+  SEER_RETURN_IF_ERROR(RunLayers(residual));
   if (layout_.logits_rows().empty()) {
     SEER_RETURN_IF_ERROR(results_.Fetch(0));
     CountBlocks();
   } else {
-    SEER_RETURN_IF_ERROR(EmitLogits(x));
+    SEER_RETURN_IF_ERROR(EmitLogits(residual));
   }
   return Report();
 }
 
-absl::Status ForwardPass::EmitLogits(const at::Tensor& x) {
+absl::Status ForwardPass::EmitLogits(const Residual& residual) {
   const LlamaWeights& weights = model_.tensors->weights;
-  const int64_t num_rows = x.size(0);
+  const int64_t num_rows = residual.x.size(0);
   const int64_t rows_at_once = LogitsRowsAtOnce();
   std::vector<LogitsBlock::Row> rows;
   for (int64_t first = 0; first < num_rows; first += rows_at_once) {
     const int64_t count = std::min(rows_at_once, num_rows - first);
+    const auto part = [&](const at::Tensor& rows) {
+      return rows.defined() ? rows.narrow(0, first, count) : rows;
+    };
+    SEER_ASSIGN_OR_RETURN(
+        const at::Tensor normed,
+        rows_.AddAndNorm(part(residual.x), part(residual.pending),
+                         weights.final_norm));
     View(results_.logits(), {count, config_.vocab_size}, at::kFloat)
-        .copy_(weights.lm_head.Multiply(
-            RmsNorm(x.narrow(0, first, count), weights.final_norm)));
+        .copy_(weights.lm_head.Multiply(normed));
     SEER_RETURN_IF_ERROR(results_.Fetch(count));
     if (first == 0) CountBlocks();
     rows.clear();

@@ -14,6 +14,7 @@
 #include "engine/model/batch_layout.h"
 #include "engine/model/forward_args.h"
 #include "engine/model/llama_weights.h"
+#include "engine/model/row_ops.h"
 #include "engine/model/step_inputs.h"
 #include "engine/model/step_results.h"
 #include "engine/weights/model_config.h"
@@ -59,9 +60,13 @@ class ForwardPass {
  private:
   absl::Status Send();
   void MakeTensors();
-  absl::Status RunLayers(at::Tensor& x);
-  // x * rsqrt(mean(x^2) + eps) in fp32, rounded, times the norm's weight.
-  at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight) const;
+  // The residual stream, and what is still to be added to it before it is
+  // normed; undefined: nothing.
+  struct Residual {
+    at::Tensor x;        // [rows, H]
+    at::Tensor pending;  // [rows, H]
+  };
+  absl::Status RunLayers(Residual& residual);
   absl::Status RunAttention(int32_t layer, const at::Tensor& qkv);
   absl::Status Prepare(const PagedKv& kv, const at::Tensor& qkv);
   // Fills sets_ for the layer.
@@ -69,8 +74,9 @@ class ForwardPass {
   absl::Status Score(int32_t layer, size_t group, const PagedKv& kv);
   AttentionArgs AttentionOf(const PagedKv& kv) const;
   void Trace(int32_t layer, const at::Tensor& qkv) const;
-  void AddMlp(const LlamaWeights::Layer& layer, at::Tensor& x) const;
-  absl::Status EmitLogits(const at::Tensor& x);
+  absl::Status RunMlp(const LlamaWeights::Layer& layer,
+                      Residual& residual) const;
+  absl::Status EmitLogits(const Residual& residual);
   void CountBlocks();
   ForwardReport Report() const;
 
@@ -88,6 +94,7 @@ class ForwardPass {
   const Backend backend_;
   const BatchLayout layout_;
   StepInputs inputs_;
+  const RowOps rows_;
   StepResults results_;
   DeviceStream stream_;
 

@@ -1,0 +1,82 @@
+#include "engine/model/row_ops.h"
+
+#include <ATen/ops/addcmul.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/silu.h>
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "base/status_macros.h"
+#include "kernels/rowwise/rowwise.h"
+
+namespace seer {
+
+RowOps::RowOps(const Device& device, DType dtype, double epsilon,
+               const at::Tensor& epsilon_tensor)
+    : backend_(device.backend()),
+      stream_(device.stream()),
+      dtype_(dtype),
+      epsilon_(epsilon),
+      epsilon_tensor_(epsilon_tensor) {}
+
+at::Tensor RowOps::NormWithAten(const at::Tensor& x,
+                                const at::Tensor& weight) const {
+  // The squares are summed in fp32, whatever x is.
+  const at::Tensor norm = at::linalg_vector_norm(x, 2, at::IntArrayRef{-1},
+                                                 /*keepdim=*/true, at::kFloat);
+  const at::Tensor scale = at::addcmul(epsilon_tensor_, norm, norm,
+                                       1.0 / static_cast<double>(x.size(1)))
+                               .rsqrt_();
+  at::Tensor y = at::empty_like(x);
+  at::mul_out(y, x, scale);
+  return y.mul_(weight);
+}
+
+absl::StatusOr<at::Tensor> RowOps::AddAndNorm(const at::Tensor& x,
+                                              const at::Tensor& addend,
+                                              const at::Tensor& weight) const {
+  if (backend_ == Backend::kCuda) {
+    const at::Tensor out = at::empty_like(x);
+    RmsNormArgs args;
+    args.dtype = dtype_;
+    args.num_rows = x.size(0);
+    args.width = static_cast<int32_t>(x.size(1));
+    args.x = x.mutable_data_ptr();
+    if (addend.defined()) args.addend = addend.const_data_ptr();
+    args.weight = weight.const_data_ptr();
+    args.epsilon = static_cast<float>(epsilon_);
+    args.out = out.mutable_data_ptr();
+    const absl::Status status = RmsNorm(backend_, args, stream_);
+    if (status.ok()) return out;
+    // A width that no kernel is made for.
+    if (!absl::IsUnimplemented(status)) return status;
+  }
+  if (addend.defined()) x.add_(addend);
+  return NormWithAten(x, weight);
+}
+
+absl::StatusOr<at::Tensor> RowOps::SiluMul(const at::Tensor& gate_up) const {
+  const int64_t width = gate_up.size(1) / 2;
+  if (backend_ != Backend::kCuda) {
+    at::Tensor active = at::silu(gate_up.narrow(1, 0, width));
+    active.mul_(gate_up.narrow(1, width, width));
+    return active;
+  }
+  const at::Tensor active =
+      at::empty({gate_up.size(0), width}, gate_up.options());
+  SiluMulArgs args;
+  args.dtype = dtype_;
+  args.num_rows = gate_up.size(0);
+  args.width = static_cast<int32_t>(width);
+  args.gate_up = gate_up.const_data_ptr();
+  args.out = active.mutable_data_ptr();
+  SEER_RETURN_IF_ERROR(seer::SiluMul(backend_, args, stream_));
+  return active;
+}
+
+}  // namespace seer

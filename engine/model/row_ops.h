@@ -1,0 +1,45 @@
+// Norms and activations of rows.
+#ifndef SEER_ENGINE_MODEL_ROW_OPS_H_
+#define SEER_ENGINE_MODEL_ROW_OPS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include "absl/status/statusor.h"
+#include "engine/device/device.h"
+#include "kernels/device.h"
+#include "kernels/dtype.h"
+
+namespace seer {
+
+// ATen's operators on the CPU; on a GPU one pass over memory each. Both round
+// as Hugging Face's LlamaRMSNorm and LlamaMLP do. Throws what ATen throws.
+class RowOps {
+ public:
+  // `epsilon` fp32 [1], on the device: of the norms.
+  RowOps(const Device& device, DType dtype, double epsilon,
+         const at::Tensor& epsilon_tensor);
+
+  // x += addend, both [num_rows, H] of contiguous rows; an undefined addend
+  // leaves x. Returns x * rsqrt(mean(x^2) + epsilon), in fp32, rounded, times
+  // `weight` [H]. INTERNAL: the kernel failed.
+  absl::StatusOr<at::Tensor> AddAndNorm(const at::Tensor& x,
+                                        const at::Tensor& addend,
+                                        const at::Tensor& weight) const;
+
+  // silu(gate) * up of contiguous rows [num_rows, 2 I], gate first ->
+  // [num_rows, I]. INTERNAL: the kernel failed.
+  absl::StatusOr<at::Tensor> SiluMul(const at::Tensor& gate_up) const;
+
+ private:
+  at::Tensor NormWithAten(const at::Tensor& x, const at::Tensor& weight) const;
+
+  const Backend backend_;
+  const DeviceStream stream_;
+  const DType dtype_;
+  const double epsilon_;
+  const at::Tensor epsilon_tensor_;
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_MODEL_ROW_OPS_H_
