@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -123,6 +124,19 @@ absl::Status CheckRopeShape(const RopeTable& rope, int32_t head_dim) {
     return absl::InvalidArgumentError("rope: no table for this head_dim");
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckPagesDiffer(const RaggedBatch& batch) {
+  std::vector<int32_t> pages(batch.num_tiles);
+  for (int32_t t = 0; t < batch.num_tiles; ++t) {
+    const Tile& tile = batch.tiles[t];
+    pages[t] = batch.sequences[tile.sequence].page_table[tile.block];
+  }
+  std::sort(pages.begin(), pages.end());
+  const auto twice = std::adjacent_find(pages.begin(), pages.end());
+  if (twice == pages.end()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("two tiles write page ", *twice));
 }
 
 absl::Status CheckRopeTable(const RaggedBatch& batch, const RopeTable& rope,

@@ -24,6 +24,10 @@ absl::Status CheckPagedKv(const PagedKv& kv);
 // CheckBatch.
 absl::Status CheckPages(const RaggedBatch& batch, int64_t num_pages);
 
+// INVALID_ARGUMENT where two tiles of the batch, which has passed CheckPages,
+// are in one page: tiles are written at the same time.
+absl::Status CheckPagesDiffer(const RaggedBatch& batch);
+
 // INVALID_ARGUMENT unless there is a table, for `head_dim`.
 absl::Status CheckRopeShape(const RopeTable& rope, int32_t head_dim);
 

@@ -69,6 +69,13 @@ TEST(ArgumentChecksTest, RefusesPagesOutsideThePool) {
   EXPECT_FALSE(CheckPages(two.Batch(), 4).ok());
 }
 
+TEST(ArgumentChecksTest, RefusesTilesThatShareAPage) {
+  TwoSequences two;
+  EXPECT_TRUE(CheckPagesDiffer(two.Batch()).ok());
+  two.pages[3] = 1;  // of the last tile, and of the prompt's second
+  EXPECT_FALSE(CheckPagesDiffer(two.Batch()).ok());
+}
+
 TEST(ArgumentChecksTest, RefusesKvWithoutStorageOrShape) {
   float storage = 0;
   PagedKv kv;

@@ -107,14 +107,19 @@ void ForwardPass::MakeTensors() {
     sets_.bits = static_cast<uint64_t*>(bits_.mutable_data_ptr());
     sets_.counts = counts_.mutable_data_ptr<int32_t>();
   }
-  stream_.workspace_bytes =
-      AttentionWorkspaceBytes(backend_, AttentionOf(args_.cache->layer(0)));
+  const PagedKv kv = args_.cache->layer(0);
+  stream_.workspace_bytes = AttentionWorkspaceBytes(backend_, AttentionOf(kv));
+  for (size_t group = 0; group < layout_.gates().size(); ++group) {
+    stream_.workspace_bytes =
+        std::max(stream_.workspace_bytes,
+                 GateScoreWorkspaceBytes(backend_, ScoreOf(0, group, kv)));
+  }
   workspace_ = Empty({stream_.workspace_bytes}, at::kByte);
   stream_.workspace = workspace_.mutable_data_ptr();
 }
 
-absl::Status ForwardPass::Score(int32_t layer, size_t group,
-                                const PagedKv& kv) {
+GateScoreArgs ForwardPass::ScoreOf(int32_t layer, size_t group,
+                                   const PagedKv& kv) const {
   const BatchLayout::GateGroup& tiles = layout_.gates()[group];
   GateScoreArgs score;
   score.batch = inputs_.batch;
@@ -130,13 +135,14 @@ absl::Status ForwardPass::Score(int32_t layer, size_t group,
   score.num_entry_heads = tiles.gate->num_entry_heads();
   score.logits = gate_logits_.mutable_data_ptr<float>();
   score.logits_row_len = layout_.max_visible_blocks();
-  return GateScore(backend_, score, stream_);
+  return score;
 }
 
 absl::Status ForwardPass::Select(int32_t layer, const PagedKv& kv) {
   if (!has_gates()) return absl::OkStatus();
   for (size_t group = 0; group < layout_.gates().size(); ++group) {
-    SEER_RETURN_IF_ERROR(Score(layer, group, kv));
+    SEER_RETURN_IF_ERROR(
+        GateScore(backend_, ScoreOf(layer, group, kv), stream_));
   }
   BlockSelectionArgs select;
   select.batch = inputs_.batch;

@@ -22,6 +22,7 @@
 #include "kernels/block_sets.h"
 #include "kernels/device.h"
 #include "kernels/dtype.h"
+#include "kernels/gate_score/gate_score.h"
 #include "kernels/paged_kv.h"
 #include "kernels/rope.h"
 
@@ -71,7 +72,8 @@ class ForwardPass {
   absl::Status Prepare(const PagedKv& kv, const at::Tensor& qkv);
   // Fills sets_ for the layer.
   absl::Status Select(int32_t layer, const PagedKv& kv);
-  absl::Status Score(int32_t layer, size_t group, const PagedKv& kv);
+  // The arguments of one gate's tiles.
+  GateScoreArgs ScoreOf(int32_t layer, size_t group, const PagedKv& kv) const;
   AttentionArgs AttentionOf(const PagedKv& kv) const;
   void Trace(int32_t layer, const at::Tensor& qkv) const;
   absl::Status RunMlp(const LlamaWeights::Layer& layer,

@@ -19,6 +19,7 @@ absl::Status Check(const BatchLayout& layout, const StepLimits& limits) {
   const RaggedBatch batch = layout.batch();
   SEER_RETURN_IF_ERROR(CheckBatch(batch));
   SEER_RETURN_IF_ERROR(CheckPages(batch, limits.num_pages));
+  SEER_RETURN_IF_ERROR(CheckPagesDiffer(batch));
   for (int32_t i = 0; i < batch.num_sequences; ++i) {
     if (PositionEnd(batch.sequences[i]) > limits.context_len) {
       return absl::InvalidArgumentError(

@@ -40,7 +40,8 @@ class StepInputsTest : public testing::Test {
     sequence.tokens = absl::MakeConstSpan(tokens_).subspan(begin, end - begin);
     sequence.position_begin = begin;
     sequence.prompt_len = prompt_len;
-    sequence.page_table = pages_;
+    // From another page on for each length: sequences share none.
+    sequence.page_table = absl::MakeConstSpan(pages_).subspan(prompt_len % 90);
     return sequence;
   }
   // A decode row, a sparse chunk and a dense prompt.
@@ -89,8 +90,9 @@ TEST_F(StepInputsTest, EverythingArrivesInOneCopy) {
       const SequenceSlice& slice = inputs->batch.sequences[i];
       EXPECT_EQ(slice.row_begin, host.sequences[i].row_begin);
       EXPECT_EQ(slice.position_begin, host.sequences[i].position_begin);
-      EXPECT_NE(slice.page_table, pages_.data());
-      EXPECT_EQ(Array(slice.page_table, 2), Array(pages_.data(), 2));
+      EXPECT_NE(slice.page_table, sequences[i].page_table.data());
+      EXPECT_EQ(Array(slice.page_table, 2),
+                Array(sequences[i].page_table.data(), 2));
     }
     EXPECT_EQ(Array(inputs->tokens, host.num_rows), layout->tokens());
     EXPECT_EQ(Array(inputs->logits_rows, 2), (std::vector<int64_t>{0, 193}));
@@ -165,7 +167,7 @@ TEST_F(StepInputsTest, WithoutGatesThereAreNoRules) {
   ASSERT_TRUE(inputs.ok()) << inputs.status();
   EXPECT_TRUE(inputs->rules.empty());
   EXPECT_TRUE(inputs->tile_indices.empty());
-  EXPECT_EQ(inputs->batch.sequences[0].page_table[0], 99);
+  EXPECT_EQ(inputs->batch.sequences[0].page_table[0], 99 - 100 % 90);
 }
 
 TEST_F(StepInputsTest, RefusesWhatAGpuWouldNotCheck) {
@@ -178,8 +180,12 @@ TEST_F(StepInputsTest, RefusesWhatAGpuWouldNotCheck) {
   };
   EXPECT_EQ(status_with(limits_), absl::StatusCode::kOk);
   StepLimits few_pages = limits_;
-  few_pages.num_pages = 99;  // page 99 is the first of every table
+  few_pages.num_pages = 60;  // the decode row's first page is 60
   EXPECT_EQ(status_with(few_pages), absl::StatusCode::kInvalidArgument);
+  const std::vector<BatchSequence> shared = {Rows(0, 64, 64), Rows(0, 64, 64)};
+  const auto shared_layout = BatchLayout::Build(shared);
+  EXPECT_EQ(SendStepInputs(*shared_layout, limits_, &buffer).status().code(),
+            absl::StatusCode::kInvalidArgument);
   StepLimits few_words = limits_;
   few_words.vocab_size = 191;  // the chunk's last token is 191
   EXPECT_EQ(status_with(few_words), absl::StatusCode::kInvalidArgument);

@@ -1,10 +1,7 @@
 #include "kernels/qk_prepare/qk_prepare.h"
 
-#include <algorithm>
 #include <cstdint>
-#include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "kernels/argument_checks.h"
 #include "kernels/qk_prepare/cpu/qk_prepare_cpu.h"
@@ -29,22 +26,6 @@ absl::Status CheckTensors(const QkPrepareArgs& args) {
   if (args.query_row_stride < query_width || args.key_row_stride < key_width ||
       args.value_row_stride < key_width) {
     return absl::InvalidArgumentError("qk_prepare: rows overlap their strides");
-  }
-  return absl::OkStatus();
-}
-
-// Tiles run at the same time and each writes its page.
-absl::Status CheckPagesDiffer(const RaggedBatch& batch) {
-  std::vector<int32_t> pages(batch.num_tiles);
-  for (int32_t t = 0; t < batch.num_tiles; ++t) {
-    const Tile& tile = batch.tiles[t];
-    pages[t] = batch.sequences[tile.sequence].page_table[tile.block];
-  }
-  std::sort(pages.begin(), pages.end());
-  const auto twice = std::adjacent_find(pages.begin(), pages.end());
-  if (twice != pages.end()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("qk_prepare: two tiles write page ", *twice));
   }
   return absl::OkStatus();
 }
