@@ -109,7 +109,9 @@ def run_everything():
     tally.add(run_bazel_tests("tests", [], ["//..."]))
     # Compiles the GPU backend; of its tests, runs those that need no GPU.
     flags = ["--config=cuda", "--test_tag_filters=cuda"]
-    tally.add(run_bazel_tests("cuda", flags, ["//kernels/..."]))
+    tally.add(
+        run_bazel_tests("cuda", flags, ["//kernels/...", "//engine/...", "//server/..."])
+    )
     plain = query(_SANITIZED)
     if not plain:
         tally.failures.append("sanitizers: found no test to run")
