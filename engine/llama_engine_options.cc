@@ -55,4 +55,13 @@ absl::Status LlamaEngineOptions::Validate() const {
   return admission.Validate();
 }
 
+SchedulerOptions SchedulerOptionsFor(absl::string_view device) {
+  SchedulerOptions options;
+  const bool on_gpu =
+      device == "auto" ? CheckDevice("cuda").ok() : device != "cpu";
+  options.max_step_tokens = on_gpu ? 8192 : 1024;
+  options.step_time = on_gpu ? absl::Milliseconds(50) : absl::Milliseconds(500);
+  return options;
+}
+
 }  // namespace seer

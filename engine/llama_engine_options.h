@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "engine/event_stream/event_stream.h"
 #include "engine/gate/policy/policy_resolver.h"
@@ -41,6 +42,11 @@ struct LlamaEngineOptions {
   // INVALID_ARGUMENT: a value out of range, named.
   absl::Status Validate() const;
 };
+
+// Steps that suit a device, by LlamaEngineOptions::device: on a GPU many rows
+// and a short time, on the CPU fewer rows and a longer one. To be called before
+// any operator of ATen runs.
+SchedulerOptions SchedulerOptionsFor(absl::string_view device);
 
 }  // namespace seer
 

@@ -83,13 +83,14 @@ ABSL_FLAG(bool, dense_fallback_for_target_sparsity, false,
           "otherwise served to the letter.");
 
 // The engine's limits.
-ABSL_FLAG(int64_t, max_step_tokens,
-          LlamaEngineOptions().scheduler.max_step_tokens,
-          "Rows of one forward pass, which memory is set aside for.");
-ABSL_FLAG(int32_t, step_ms, 500,
-          "Milliseconds that a forward pass is to take, at least 1: prompt "
-          "chunks are cut to it, as far as past steps tell. More: faster "
-          "prefill; fewer: running streams and cancels wait for less.");
+ABSL_FLAG(int64_t, max_step_tokens, 0,
+          "Rows of one forward pass, which memory is set aside for. 0: 1024 on "
+          "the CPU, 8192 on a GPU.");
+ABSL_FLAG(int32_t, step_ms, 0,
+          "Milliseconds that a forward pass is to take: prompt chunks are cut "
+          "to it, as far as past steps tell. More: faster prefill; fewer: "
+          "running streams and cancels wait for less. 0: 500 on the CPU, 50 on "
+          "a GPU.");
 ABSL_FLAG(int64_t, max_running, LlamaEngineOptions().scheduler.max_running,
           "Sequences computed at once, at least 1; a request counts once for "
           "each of its choices.");
@@ -247,9 +248,13 @@ LlamaEngineOptions EngineOptions() {
   fallback.near_dense_density = absl::GetFlag(FLAGS_dense_fallback_density);
   fallback.for_target_sparsity =
       absl::GetFlag(FLAGS_dense_fallback_for_target_sparsity);
-  options.scheduler.max_step_tokens = absl::GetFlag(FLAGS_max_step_tokens);
-  options.scheduler.step_time =
-      absl::Milliseconds(absl::GetFlag(FLAGS_step_ms));
+  options.scheduler = SchedulerOptionsFor(options.device);
+  if (const int64_t rows = absl::GetFlag(FLAGS_max_step_tokens); rows != 0) {
+    options.scheduler.max_step_tokens = rows;
+  }
+  if (const int32_t step_ms = absl::GetFlag(FLAGS_step_ms); step_ms != 0) {
+    options.scheduler.step_time = absl::Milliseconds(step_ms);
+  }
   options.scheduler.max_running = absl::GetFlag(FLAGS_max_running);
   if (const int64_t chunk = absl::GetFlag(FLAGS_fixed_chunk_tokens);
       chunk != 0) {
