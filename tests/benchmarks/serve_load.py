@@ -59,7 +59,7 @@ class Server:
     def _wait_for(self, path):
         while not (os.path.exists(path) and open(path).read().strip()):
             if self.process.poll() is not None:
-                sys.exit(f"the server ended: {self.folder}/server.log")
+                sys.exit("the server ended: " + open(self.log.name).read()[-2000:])
             time.sleep(0.2)
         return int(open(path).read())
 
