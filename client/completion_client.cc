@@ -15,6 +15,9 @@
 namespace seer {
 namespace {
 
+// How late a cancel may be noticed between tries.
+constexpr absl::Duration kCancelCheck = absl::Milliseconds(20);
+
 std::shared_ptr<grpc::ChannelCredentials> Credentials(
     const ClientOptions& options) {
   if (!options.tls.has_value()) return grpc::InsecureChannelCredentials();
@@ -39,7 +42,8 @@ grpc::ChannelArguments Arguments(const ClientOptions& options) {
       std::min(options.retry.initial_backoff, absl::Seconds(1)));
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
                    static_cast<int>(reconnect_ms));
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
+                   static_cast<int>(2 * reconnect_ms));
   return arguments;
 }
 
@@ -73,14 +77,32 @@ absl::StatusOr<std::unique_ptr<CompletionClient>> CompletionClient::Create(
     const ClientOptions& options) {
   SEER_RETURN_IF_ERROR(options.Validate());
   return absl::WrapUnique(new CompletionClient(
-      options, v1::CompletionService::NewStub(grpc::CreateCustomChannel(
-                   options.target, Credentials(options), Arguments(options)))));
+      options, grpc::CreateCustomChannel(options.target, Credentials(options),
+                                         Arguments(options))));
 }
 
-CompletionClient::CompletionClient(
-    const ClientOptions& options,
-    std::unique_ptr<v1::CompletionService::Stub> stub)
-    : retry_(options.retry), stub_(std::move(stub)) {}
+CompletionClient::CompletionClient(const ClientOptions& options,
+                                   std::shared_ptr<grpc::Channel> channel)
+    : retry_(options.retry),
+      channel_(std::move(channel)),
+      stub_(v1::CompletionService::NewStub(channel_)) {}
+
+bool CompletionClient::WaitToRetry(absl::Duration wait,
+                                   const Canceller* canceller) const {
+  const absl::Time end = absl::Now() + wait;
+  const auto cancelled = [&] {
+    return canceller != nullptr && canceller->cancelled();
+  };
+  // gRPC connects only while somebody waits for it: asleep, the next try would
+  // find the connection where this one left it.
+  while (absl::Now() < end && !cancelled() &&
+         !channel_->WaitForConnected(
+             absl::ToChronoTime(std::min(end, absl::Now() + kCancelCheck)))) {
+  }
+  if (canceller != nullptr) return canceller->WaitFor(end - absl::Now());
+  absl::SleepFor(end - absl::Now());
+  return false;
+}
 
 absl::Status CompletionClient::Call(
     const CallOptions& options,
@@ -89,6 +111,7 @@ absl::Status CompletionClient::Call(
   Backoff backoff(retry_, std::random_device()());
   while (true) {
     grpc::ClientContext context;
+    context.set_wait_for_ready(options.wait_for_ready);
     if (deadline != absl::InfiniteFuture()) {
       context.set_deadline(absl::ToChronoTime(deadline));
     }
@@ -106,11 +129,7 @@ absl::Status CompletionClient::Call(
     const std::optional<absl::Duration> wait =
         backoff.Next(DetailsOf(status).retry_delay);
     if (!wait.has_value() || absl::Now() + *wait >= deadline) return status;
-    if (options.canceller == nullptr) {
-      absl::SleepFor(*wait);
-    } else if (options.canceller->WaitFor(*wait)) {
-      return CancelledByCaller();
-    }
+    if (WaitToRetry(*wait, options.canceller)) return CancelledByCaller();
   }
 }
 

@@ -24,6 +24,7 @@
 #include "absl/time/time.h"
 #include "client/backoff.h"
 #include "client/canceller.h"
+#include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/status.h"
 #include "proto/seer/v1/completion.grpc.pb.h"
@@ -56,6 +57,9 @@ struct ClientOptions {
 struct CallOptions {
   // For the call with all its retries: DEADLINE_EXCEEDED after it.
   absl::Duration timeout = absl::InfiniteDuration();
+  // While the server cannot be reached, wait for it until the timeout instead
+  // of failing with UNAVAILABLE.
+  bool wait_for_ready = false;
   // May end the call from another thread. Null: none.
   Canceller* canceller = nullptr;
 };
@@ -102,7 +106,10 @@ class CompletionClient {
   };
 
   CompletionClient(const ClientOptions& options,
-                   std::unique_ptr<v1::CompletionService::Stub> stub);
+                   std::shared_ptr<grpc::Channel> channel);
+
+  // Waits before the next try of a call. Returns whether it was cancelled.
+  bool WaitToRetry(absl::Duration wait, const Canceller* canceller) const;
 
   // Tries until success, an error that is not to be retried, the deadline or a
   // cancel.
@@ -118,6 +125,7 @@ class CompletionClient {
       const Request& request, const CallOptions& options) const;
 
   const RetryOptions retry_;
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::CompletionService::Stub> stub_;
 };
 

@@ -288,6 +288,45 @@ TEST(CompletionClientTest, NobodyThereIsUnavailable) {
   EXPECT_TRUE(absl::IsUnavailable(MakeClient(address)->GetLoad({}).status()));
 }
 
+// A server that comes up after the first tries of a call have failed.
+class LateServerTest : public ::testing::Test {
+ protected:
+  LateServerTest() {
+    script_.get_load = [](const auto&, auto*) { return grpc::Status::OK; };
+    const ScriptedServer taken(script_);
+    port_ = taken.port();
+    address_ = taken.address();
+    starter_ = std::thread([this] {
+      absl::SleepFor(absl::Milliseconds(300));
+      server_ = std::make_unique<ScriptedServer>(
+          script_, grpc::InsecureServerCredentials(), port_);
+    });
+  }
+  ~LateServerTest() override { starter_.join(); }
+
+  Script script_;
+  int port_ = 0;
+  std::string address_;
+  std::unique_ptr<ScriptedServer> server_;
+  std::thread starter_;
+};
+
+TEST_F(LateServerTest, RetriesConnectAgain) {
+  ClientOptions options;
+  options.target = address_;
+  options.retry.max_attempts = 30;
+  options.retry.max_backoff = absl::Milliseconds(100);
+  const auto client = CompletionClient::Create(options);
+  EXPECT_TRUE((*client)->GetLoad({}).ok());
+}
+
+TEST_F(LateServerTest, ACallMayWaitForIt) {
+  CallOptions options;
+  options.timeout = absl::Seconds(4);
+  options.wait_for_ready = true;
+  EXPECT_TRUE(MakeClient(address_, 1)->GetLoad({}, options).ok());
+}
+
 TEST(CompletionClientTest, ChecksItsOptions) {
   const auto error = [](auto change) {
     ClientOptions options;

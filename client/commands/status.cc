@@ -130,6 +130,8 @@ class StatusCommand final : public Command {
   absl::Status WaitUntilAccepting(const Session& session,
                                   CallOptions options) const {
     const absl::Time end = absl::Now() + wait_;
+    // gRPC connects only while a call waits for it.
+    options.wait_for_ready = true;
     while (true) {
       options.timeout = std::min(session.timeout, end - absl::Now());
       const absl::StatusOr<v1::Load> load = session.client.GetLoad({}, options);

@@ -61,14 +61,15 @@ class ScriptedServer::Service final : public v1::CompletionService::Service {
 };
 
 ScriptedServer::ScriptedServer(
-    Script script, std::shared_ptr<grpc::ServerCredentials> credentials)
+    Script script, std::shared_ptr<grpc::ServerCredentials> credentials,
+    int port)
     : service_(std::make_unique<Service>(std::move(script))) {
-  int port = 0;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", std::move(credentials), &port);
+  builder.AddListeningPort(absl::StrCat("127.0.0.1:", port),
+                           std::move(credentials), &port_);
   builder.RegisterService(service_.get());
   server_ = builder.BuildAndStart();
-  address_ = absl::StrCat("127.0.0.1:", port);
+  address_ = absl::StrCat("127.0.0.1:", port_);
 }
 
 ScriptedServer::~ScriptedServer() {

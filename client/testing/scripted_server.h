@@ -36,12 +36,15 @@ struct Script {
 
 class ScriptedServer {
  public:
+  // `port`: of 127.0.0.1; 0: any free one.
   explicit ScriptedServer(Script script,
                           std::shared_ptr<grpc::ServerCredentials> credentials =
-                              grpc::InsecureServerCredentials());
+                              grpc::InsecureServerCredentials(),
+                          int port = 0);
   // Ends running calls and waits for them.
   ~ScriptedServer();
 
+  int port() const { return port_; }
   // 127.0.0.1:port
   const std::string& address() const { return address_; }
 
@@ -50,6 +53,7 @@ class ScriptedServer {
 
   std::unique_ptr<Service> service_;
   std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
   std::string address_;
 };
 
