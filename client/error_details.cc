@@ -4,8 +4,10 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "google/protobuf/any.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -44,6 +46,13 @@ void AddDetail(const google::protobuf::Any& any, ErrorDetails* details) {
   }
 }
 
+// Backslashes and control characters as C escapes; quotes stay as they are.
+std::string EscapeControls(absl::string_view line) {
+  return absl::StrReplaceAll(
+      absl::Utf8SafeCHexEscape(line),
+      {{R"(\\)", R"(\\)"}, {R"(\')", "'"}, {R"(\")", "\""}});
+}
+
 }  // namespace
 
 absl::Status StatusFromGrpc(const grpc::Status& status) {
@@ -76,6 +85,7 @@ std::string DescribeError(const absl::Status& status) {
   const ErrorDetails details = DetailsOf(status);
   std::vector<std::string> notes;
   for (const ErrorDetails::Field& field : details.fields) {
+    if (absl::StrContains(status.message(), field.path)) continue;
     notes.push_back(absl::StrCat("field ", field.path));
   }
   if (!details.reason.empty()) {
@@ -100,7 +110,7 @@ std::string DescribeError(const absl::Status& status) {
   if (!notes.empty()) {
     absl::StrAppend(&line, " (", absl::StrJoin(notes, "; "), ")");
   }
-  return absl::Utf8SafeCHexEscape(line);
+  return EscapeControls(line);
 }
 
 }  // namespace seer

@@ -39,8 +39,8 @@ absl::Status StatusFromGrpc(const grpc::Status& status);
 ErrorDetails DetailsOf(const absl::Status& status);
 
 // One line for a person, without a trailing newline, control characters
-// escaped: "INVALID_ARGUMENT: must be in [0, 1) (field
-// sparsity.target_sparsity)".
+// escaped: "INVALID_ARGUMENT: sparsity.target_sparsity must be in [0, 1), is
+// 1.5". Facts that the message does not name follow in brackets.
 std::string DescribeError(const absl::Status& status);
 
 }  // namespace seer

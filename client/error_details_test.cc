@@ -60,6 +60,15 @@ TEST(ErrorDetailsTest, DecodesEveryDetail) {
             "models/m/gateSets/g; retry after 1.5s; request r-1)");
 }
 
+TEST(ErrorDetailsTest, NamesAFieldOnce) {
+  google::rpc::BadRequest bad_request;
+  bad_request.add_field_violations()->set_field("sampling.n");
+  EXPECT_EQ(DescribeError(StatusFromGrpc(
+                WithDetails(grpc::INVALID_ARGUMENT,
+                            "sampling.n must be in [1, 16]", {&bad_request}))),
+            "INVALID_ARGUMENT: sampling.n must be in [1, 16]");
+}
+
 TEST(ErrorDetailsTest, LeavesOutWhatCannotBeParsed) {
   const absl::Status garbage = StatusFromGrpc(
       grpc::Status(grpc::INTERNAL, "broken", "\xff\xff not a message"));
@@ -75,6 +84,8 @@ TEST(ErrorDetailsTest, LeavesOutWhatCannotBeParsed) {
 TEST(ErrorDetailsTest, DescribesOnOneLine) {
   EXPECT_EQ(DescribeError(absl::InternalError("two\nlines \x1b[31m caf\u00e9")),
             "INTERNAL: two\\nlines \\x1b[31m caf\u00e9");
+  EXPECT_EQ(DescribeError(absl::InternalError(R"(it's "so" \' \")")),
+            R"(INTERNAL: it's "so" \\' \\")");
 }
 
 }  // namespace

@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/version.h"
 #include "client/commands/chat.h"
 #include "client/commands/command.h"
 #include "client/commands/complete.h"
@@ -51,7 +53,8 @@ std::string Overview() {
   absl::StrAppend(&text,
                   "\nExit codes: 0 ok, 1 wrong usage, 2 refused, 3 unavailable "
                   "or full,\n4 cancelled or deadline passed, 5 failed.\n"
-                  "`seerctl COMMAND --help` lists a command's flags.\n");
+                  "`seerctl COMMAND --help` lists a command's flags, "
+                  "`seerctl --version` says\nwhich this is.\n");
   return text;
 }
 
@@ -167,6 +170,16 @@ int RunSeerctl(absl::Span<const std::string> args, Console& console) {
   } else if (name == "help" || name == "--help" || name == "-h") {
     console.out << Overview();
     return kExitOk;
+  }
+  if (name == "--version" || name == "version") {
+    console.out << "seerctl " << kVersion << std::endl;
+    return kExitOk;
+  }
+  if (absl::StartsWith(name, "-")) {
+    console.err << "seerctl: " << name
+                << " before the command: flags follow it (see seerctl --help)"
+                << std::endl;
+    return kExitUsage;
   }
   std::unique_ptr<Command> command = FindCommand(name);
   if (command == nullptr) {

@@ -1,8 +1,10 @@
 #include "client/seerctl.h"
 
 #include <sstream>
+#include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "client/output/result_json.h"
 #include "client/testing/scripted_server.h"
 #include "gmock/gmock.h"
@@ -53,7 +55,7 @@ constexpr char kSummary[] = R"(
 class SeerctlTest : public ::testing::Test {
  protected:
   void Serve(std::vector<std::string> frames,
-             grpc::Status status = grpc::Status::OK) {
+             grpc::Status status = grpc::Status::OK, int port = 0) {
     Script script;
     script.complete = [this, frames, status](auto&, const auto& request,
                                              auto& writer) {
@@ -91,7 +93,8 @@ class SeerctlTest : public ::testing::Test {
       load->set_accepting(++load_calls_ >= 3);
       return grpc::Status::OK;
     };
-    server_ = std::make_unique<ScriptedServer>(script);
+    server_ = std::make_unique<ScriptedServer>(
+        script, grpc::InsecureServerCredentials(), port);
   }
 
   Output Run(std::vector<std::string> args, const std::string& input = "",
@@ -258,6 +261,14 @@ TEST_F(SeerctlTest, ChatForgetsFailedTurns) {
   EXPECT_EQ(requests_[1].chat().messages_size(), 1);
 }
 
+TEST_F(SeerctlTest, ChatSendsNoUnknownCommand) {
+  Serve(kHello);
+  const Output output = Run({"chat"}, "/quit now\none\n", /*terminal=*/true);
+  EXPECT_THAT(output.err, HasSubstr("no command /quit: there is /reset"));
+  ASSERT_EQ(requests_.size(), 1);
+  EXPECT_EQ(requests_[0].chat().messages(0).content(), "one");
+}
+
 TEST_F(SeerctlTest, TokenizeGoesBothWays) {
   Serve({});
   EXPECT_EQ(Run({"tokenize", "AB"}).out, "65 66\n");
@@ -265,6 +276,8 @@ TEST_F(SeerctlTest, TokenizeGoesBothWays) {
   EXPECT_EQ(Run({"tokenize", "AB", "--json"}).out,
             "{\"count\":2,\"token_ids\":[65,66]}\n");
   EXPECT_EQ(Run({"tokenize", "--detokenize", "65 66"}).out, "AB\n");
+  EXPECT_EQ(Run({"tokenize", "--detokenize", "--prompt_token_ids=65,66"}).out,
+            "AB\n");
   EXPECT_EQ(Run({"tokenize", "--detokenize", "65,66", "--json"}).out,
             "{\"text\":\"AB\"}\n");
   EXPECT_EQ(Run({"tokenize", "--system=S", "U", "--json"}).out,
@@ -274,11 +287,12 @@ TEST_F(SeerctlTest, TokenizeGoesBothWays) {
 TEST_F(SeerctlTest, ScorePrintsPerplexity) {
   Serve({"prompt_logprobs { start: 1 entries { token { logprob: -1 } } }",
          "prompt_logprobs { start: 2 entries { token { logprob: -2 } } }",
-         kSummary});
+         "summary { sparsity { realized_sparsity: 0.5 gate: 'mean_pool' "
+         "closest_feasible: true } }"});
   const Output text = Run({"score", "abc", "--top_k_blocks=4"});
   EXPECT_EQ(text.out,
             "perplexity 4.4817, NLL 1.50000 nats/token over 2 tokens, realized "
-            "sparsity 0.5000, gate mean_pool\n");
+            "sparsity 0.500 (closest feasible), gate mean_pool\n");
   EXPECT_EQ(requests_[0].ShortDebugString(),
             "text: \"abc\" max_tokens: 0 prompt_logprobs: 0 sparsity { "
             "top_k_blocks: 4 }");
@@ -288,6 +302,7 @@ TEST_F(SeerctlTest, ScorePrintsPerplexity) {
   EXPECT_EQ(json["nll_mean"], 1.5);
   EXPECT_NEAR(json["perplexity"], 4.4816890703, 1e-9);
   EXPECT_EQ(json["sparsity"]["gate"], "mean_pool");
+  EXPECT_TRUE(json["timings"]["time_to_first_token_seconds"].is_null());
   EXPECT_FALSE(json.contains("prompt_logprobs"));
   EXPECT_FALSE(json.contains("choices"));
   const Json with_tokens =
@@ -320,6 +335,23 @@ TEST_F(SeerctlTest, StatusWaitsUntilTheServerAccepts) {
   const Output late = Run({"status", "--wait=1ms"});
   EXPECT_EQ(late.exit_code, kExitUnavailable);
   EXPECT_THAT(late.err, HasSubstr("not accepting requests after 1ms"));
+}
+
+TEST_F(SeerctlTest, StatusWaitsUntilThereIsAServer) {
+  Serve({});
+  load_calls_ = 10;
+  const std::string address = server_->address();
+  const int port = server_->port();
+  server_.reset();
+  std::thread starter([&] {
+    absl::SleepFor(absl::Milliseconds(300));
+    Serve({}, grpc::Status::OK, port);
+  });
+  // Below the 5 s at which gRPC looks after connections that nobody awaits.
+  const Output output =
+      RunOn({"status", "--wait=4s", "--retries=0", "--server=" + address});
+  starter.join();
+  EXPECT_EQ(output.exit_code, 0) << output.err;
 }
 
 TEST_F(SeerctlTest, DeadlinesAreHonoured) {
@@ -356,7 +388,12 @@ TEST(SeerctlUsageTest, WrongUsageIsOneLine) {
   EXPECT_EQ(error({"complete", "x", "--tempreature=1"}),
             "seerctl: unknown flag --tempreature (see seerctl complete "
             "--help)\n");
+  EXPECT_EQ(error({"--server=127.0.0.1:1", "status"}),
+            "seerctl: --server=127.0.0.1:1 before the command: flags follow it "
+            "(see seerctl --help)\n");
   EXPECT_THAT(error({"complete"}), StartsWith("seerctl: no prompt"));
+  EXPECT_THAT(error({"complete", "--prompt_file=a", "--prompt_file=b"}),
+              HasSubstr("--prompt_file is given twice"));
   EXPECT_THAT(error({"complete", "x", "--logprobs=1"}),
               HasSubstr("need --json"));
   EXPECT_THAT(error({"score", "x", "--logprobs=1"}), HasSubstr("needs --json"));
@@ -368,6 +405,10 @@ TEST(SeerctlUsageTest, WrongUsageIsOneLine) {
               HasSubstr("is no token id"));
   EXPECT_THAT(error({"tokenize", "--detokenize", "1", "--count"}),
               HasSubstr("goes with none of"));
+  EXPECT_THAT(error({"tokenize", "--prompt_token_ids=1"}),
+              HasSubstr("--prompt_token_ids needs --detokenize"));
+  EXPECT_THAT(error({"tokenize", "--detokenize", "--prompt_token_ids=1", "2"}),
+              HasSubstr("goes with no other prompt"));
   EXPECT_THAT(error({"tokenize", "x", "--skip_special"}),
               HasSubstr("needs --detokenize"));
   EXPECT_THAT(error({"status", "--timeout=-1s"}),
@@ -377,7 +418,20 @@ TEST(SeerctlUsageTest, WrongUsageIsOneLine) {
   EXPECT_THAT(error({"status", "--ca_file=/nowhere"}),
               HasSubstr("cannot read /nowhere"));
   EXPECT_THAT(error({"status", "--server="}), HasSubstr("target is empty"));
+  for (const std::string server :
+       {"127.0.0.1", "localhost:", "localhost:0", "http://localhost:8470"}) {
+    EXPECT_THAT(error({"status", "--server=" + server}),
+                HasSubstr("must be HOST:PORT"));
+  }
   EXPECT_THAT(error({}), HasSubstr("Commands:"));
+}
+
+TEST(SeerctlUsageTest, SaysItsVersion) {
+  for (const char* arg : {"--version", "version"}) {
+    const Output output = RunOn({arg});
+    EXPECT_EQ(output.exit_code, 0);
+    EXPECT_THAT(output.out, StartsWith("seerctl 0."));
+  }
 }
 
 TEST(SeerctlUsageTest, HelpGoesToStandardOutput) {

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/commands/stream_completion.h"
 #include "client/error_details.h"
@@ -14,6 +15,13 @@
 namespace seer {
 namespace {
 
+absl::Status NoSuchCommand(absl::string_view line) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "no command ", line.substr(0, line.find(' ')),
+      ": there is /reset; Ctrl-D ends the chat; put a space before a turn "
+      "that begins with /"));
+}
+
 class ChatCommand final : public Command {
  public:
   std::string name() const override { return "chat"; }
@@ -23,10 +31,11 @@ class ChatCommand final : public Command {
   std::string arguments() const override { return "[flags]"; }
   std::string description() const override {
     return "Reads one turn a line from standard input and answers on standard "
-           "output, until\nthe input ends. /reset forgets the conversation. On "
-           "a terminal, Ctrl-C ends an\nanswer, and the chat where none is "
-           "being given; a failed turn is forgotten and the\nchat goes on. "
-           "From a pipe, a failed turn ends it.\n";
+           "output, until\nthe input ends (Ctrl-D on a terminal). /reset "
+           "forgets the conversation; no other\nline may begin with /. On a "
+           "terminal, Ctrl-C ends an answer, and the chat where\nnone is being "
+           "given; a failed turn is forgotten and the chat goes on. From a "
+           "pipe,\na failed turn ends it.\n";
   }
 
   void AddFlags(FlagSet* flags) override {
@@ -61,7 +70,8 @@ class ChatCommand final : public Command {
         Reset();
         continue;
       }
-      const absl::Status status = RunTurn(session, line);
+      const absl::Status status =
+          line[0] == '/' ? NoSuchCommand(line) : RunTurn(session, line);
       if (status.ok()) continue;
       if (!console.in_is_terminal) return status;
       console.err << "seerctl: " << DescribeError(status) << std::endl;

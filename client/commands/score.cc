@@ -9,6 +9,7 @@
 #include "client/flags/policy_flags.h"
 #include "client/flags/prompt_flags.h"
 #include "client/output/result_json.h"
+#include "client/output/words.h"
 
 namespace seer {
 namespace {
@@ -61,12 +62,10 @@ class ScoreCommand final : public Command {
       PrintJson(session, nll, &result);
       return absl::OkStatus();
     }
-    const v1::SparsityReport& report = result.summary().sparsity();
     session.console.out << absl::StreamFormat(
-        "perplexity %.4f, NLL %.5f nats/token over %d tokens, realized "
-        "sparsity %.4f, gate %s\n",
-        std::exp(mean), mean, num_scored, report.realized_sparsity(),
-        report.gate().empty() ? "none" : report.gate());
+        "perplexity %.4f, NLL %.5f nats/token over %d tokens, %s\n",
+        std::exp(mean), mean, num_scored,
+        SparsityText(result.summary().sparsity()));
     session.console.out.flush();
     return absl::OkStatus();
   }

@@ -30,7 +30,8 @@ class TokenizeCommand final : public Command {
     flags->Add("add_special", &add_special_, "",
                "put the model's begin-of-text token in front, if it has one");
     flags->Add("detokenize", &detokenize_, "",
-               "the other way: ids, from where the text would come, to text");
+               "the other way: ids, from where the text would come or in "
+               "--prompt_token_ids, to text");
     flags->Add("skip_special", &skip_special_, "",
                "with --detokenize: leave out control tokens");
     flags->Add("count", &count_, "", "print only the number of ids");
@@ -38,7 +39,13 @@ class TokenizeCommand final : public Command {
 
   absl::Status Prepare(absl::Span<const std::string> positional,
                        const OutputOptions&, Console& console) override {
-    SEER_ASSIGN_OR_RETURN(text_, prompt_.Text(positional, console.in));
+    SEER_ASSIGN_OR_RETURN(ids_, prompt_.TokenIds(positional));
+    if (ids_.empty()) {
+      SEER_ASSIGN_OR_RETURN(text_, prompt_.Text(positional, console.in));
+    } else if (!detokenize_) {
+      return absl::InvalidArgumentError(
+          "--prompt_token_ids needs --detokenize");
+    }
     if (detokenize_) {
       if (prompt_.is_chat() || prompt_.parse_special() || add_special_ ||
           count_) {
@@ -46,7 +53,9 @@ class TokenizeCommand final : public Command {
             "--detokenize goes with none of --chat, --system, --parse_special, "
             "--add_special, --count");
       }
-      SEER_ASSIGN_OR_RETURN(ids_, ParseTokenIds(text_));
+      if (ids_.empty()) {
+        SEER_ASSIGN_OR_RETURN(ids_, ParseTokenIds(text_));
+      }
     } else if (skip_special_) {
       return absl::InvalidArgumentError("--skip_special needs --detokenize");
     }

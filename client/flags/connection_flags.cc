@@ -1,9 +1,34 @@
 #include "client/flags/connection_flags.h"
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/flags/text_input.h"
 
 namespace seer {
+namespace {
+
+// A name without a port is port 443 to gRPC; a URL it would look up.
+absl::Status CheckServer(absl::string_view server) {
+  const bool is_url = absl::StartsWith(server, "http://") ||
+                      absl::StartsWith(server, "https://");
+  const bool is_target = !is_url && (absl::StrContains(server, ":/") ||
+                                     absl::StartsWith(server, "unix:"));
+  if (server.empty() || is_target) return absl::OkStatus();
+  const size_t colon = server.rfind(':');
+  int port = 0;
+  if (!is_url && colon != absl::string_view::npos &&
+      absl::SimpleAtoi(server.substr(colon + 1), &port) && port >= 1 &&
+      port <= 65535) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--server cannot be \"", server,
+                   "\": must be HOST:PORT, such as ", ClientOptions().target));
+}
+
+}  // namespace
 
 void ConnectionFlags::AddTo(FlagSet* flags) {
   flags->Group("Connection");
@@ -27,6 +52,7 @@ void ConnectionFlags::AddTo(FlagSet* flags) {
 
 absl::StatusOr<ClientOptions> ConnectionFlags::Options() const {
   ClientOptions options;
+  SEER_RETURN_IF_ERROR(CheckServer(server_));
   options.target = server_;
   if (timeout_ <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError("--timeout must be positive");

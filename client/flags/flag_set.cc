@@ -1,5 +1,7 @@
 #include "client/flags/flag_set.h"
 
+#include <set>
+
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -71,16 +73,22 @@ bool ParseFlagValue(absl::string_view text, std::pair<int32_t, float>* value) {
          ParseFlagValue(parts.second, &value->second);
 }
 
-void FlagSet::Group(absl::string_view title) {
-  pending_group_ = std::string(title);
+std::string FlagForm(const bool*) { return "true or false"; }
+std::string FlagForm(const std::string*) { return "text"; }
+std::string FlagForm(const int32_t*) { return "a whole number"; }
+std::string FlagForm(const int64_t*) { return "a whole number"; }
+std::string FlagForm(const uint64_t*) { return "a whole number, at least 0"; }
+std::string FlagForm(const float*) { return "a number, such as 0.8"; }
+std::string FlagForm(const double*) { return "a number, such as 0.8"; }
+std::string FlagForm(const absl::Duration*) {
+  return "a time with its unit, such as 90s or 5m";
+}
+std::string FlagForm(const std::pair<int32_t, float>*) {
+  return "ID:BIAS, such as 42:-1.5";
 }
 
-void FlagSet::Register(absl::string_view name, absl::string_view placeholder,
-                       absl::string_view help,
-                       std::function<bool(absl::string_view)> parse) {
-  flags_.push_back({std::string(name), std::string(placeholder),
-                    std::string(help), std::move(parse),
-                    std::exchange(pending_group_, "")});
+void FlagSet::Group(absl::string_view title) {
+  pending_group_ = std::string(title);
 }
 
 const FlagSet::Flag* FlagSet::Find(absl::string_view name) const {
@@ -90,9 +98,15 @@ const FlagSet::Flag* FlagSet::Find(absl::string_view name) const {
   return nullptr;
 }
 
+bool FlagSet::IsFlag(absl::string_view arg) const {
+  return absl::ConsumePrefix(&arg, "--") &&
+         Find(arg.substr(0, arg.find('='))) != nullptr;
+}
+
 absl::StatusOr<std::vector<std::string>> FlagSet::Parse(
     absl::Span<const std::string> args) const {
   std::vector<std::string> positional;
+  std::set<const Flag*> given;
   for (size_t i = 0; i < args.size(); ++i) {
     absl::string_view arg = args[i];
     if (arg == "--") {
@@ -109,20 +123,24 @@ absl::StatusOr<std::vector<std::string>> FlagSet::Parse(
     if (flag == nullptr) {
       return absl::InvalidArgumentError(absl::StrCat("unknown flag --", name));
     }
+    if (!given.insert(flag).second && !flag->repeatable) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", name, " is given twice"));
+    }
     absl::string_view value;
     if (equals != absl::string_view::npos) {
       value = arg.substr(equals + 1);
     } else if (flag->placeholder.empty()) {
       value = "true";
-    } else if (++i < args.size()) {
+    } else if (++i < args.size() && !IsFlag(args[i])) {
       value = args[i];
     } else {
       return absl::InvalidArgumentError(
           absl::StrCat("--", name, " needs a value"));
     }
     if (!flag->parse(value)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--", name, " cannot be \"", value, "\""));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--", name, " cannot be \"", value, "\": must be ", flag->form));
     }
   }
   return positional;

@@ -12,6 +12,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -34,10 +35,25 @@ bool ParseFlagValue(absl::string_view text, absl::Duration* value);  // 1m30s
 // ID:BIAS
 bool ParseFlagValue(absl::string_view text, std::pair<int32_t, float>* value);
 
+// What a value of the type must be, for messages: "a number, such as 0.8".
+std::string FlagForm(const bool*);
+std::string FlagForm(const std::string*);
+std::string FlagForm(const int32_t*);
+std::string FlagForm(const int64_t*);
+std::string FlagForm(const uint64_t*);
+std::string FlagForm(const float*);
+std::string FlagForm(const double*);
+std::string FlagForm(const absl::Duration*);
+std::string FlagForm(const std::pair<int32_t, float>*);
+
 // Set where the flag is given.
 template <typename T>
 bool ParseFlagValue(absl::string_view text, std::optional<T>* value) {
   return ParseFlagValue(text, &value->emplace());
+}
+template <typename T>
+std::string FlagForm(const std::optional<T>*) {
+  return FlagForm(static_cast<const T*>(nullptr));
 }
 
 // One more each time that the flag is given.
@@ -45,6 +61,15 @@ template <typename T>
 bool ParseFlagValue(absl::string_view text, std::vector<T>* value) {
   return ParseFlagValue(text, &value->emplace_back());
 }
+template <typename T>
+std::string FlagForm(const std::vector<T>*) {
+  return FlagForm(static_cast<const T*>(nullptr));
+}
+
+template <typename T>
+struct IsRepeatableFlag : std::false_type {};
+template <typename T>
+struct IsRepeatableFlag<std::vector<T>> : std::true_type {};
 
 class FlagSet {
  public:
@@ -58,13 +83,21 @@ class FlagSet {
   template <typename T>
   void Add(absl::string_view name, T* value, absl::string_view placeholder,
            absl::string_view help) {
-    Register(name, placeholder, help, [value](absl::string_view text) {
+    Flag flag;
+    flag.name = std::string(name);
+    flag.placeholder = std::string(placeholder);
+    flag.help = std::string(help);
+    flag.form = FlagForm(value);
+    flag.repeatable = IsRepeatableFlag<T>::value;
+    flag.parse = [value](absl::string_view text) {
       return ParseFlagValue(text, value);
-    });
+    };
+    flag.group = std::exchange(pending_group_, "");
+    flags_.push_back(std::move(flag));
   }
 
   // Returns the positional arguments. INVALID_ARGUMENT: an unknown flag, a
-  // missing or unreadable value.
+  // missing or unreadable value, a flag given twice that is not a vector.
   absl::StatusOr<std::vector<std::string>> Parse(
       absl::Span<const std::string> args) const;
 
@@ -76,14 +109,15 @@ class FlagSet {
     std::string name;
     std::string placeholder;  // "": a bool
     std::string help;
+    std::string form;
+    bool repeatable = false;
     std::function<bool(absl::string_view)> parse;
     std::string group;  // the title to print before it; "": none
   };
 
-  void Register(absl::string_view name, absl::string_view placeholder,
-                absl::string_view help,
-                std::function<bool(absl::string_view)> parse);
   const Flag* Find(absl::string_view name) const;
+  // "--name" or "--name=value" of a flag that there is.
+  bool IsFlag(absl::string_view arg) const;
 
   std::vector<Flag> flags_;
   std::string pending_group_;

@@ -63,11 +63,20 @@ TEST_F(FlagSetTest, BoolsTakeValuesOnlyWithEquals) {
 TEST_F(FlagSetTest, NamesWhatIsWrong) {
   EXPECT_EQ(ErrorOf({"--sede=1"}), "unknown flag --sede");
   EXPECT_EQ(ErrorOf({"--seed"}), "--seed needs a value");
-  EXPECT_EQ(ErrorOf({"--seed=-1"}), "--seed cannot be \"-1\"");
-  EXPECT_EQ(ErrorOf({"--seed=1x"}), "--seed cannot be \"1x\"");
-  EXPECT_EQ(ErrorOf({"--timeout=3"}), "--timeout cannot be \"3\"");
-  EXPECT_EQ(ErrorOf({"--dense=maybe"}), "--dense cannot be \"maybe\"");
-  EXPECT_EQ(ErrorOf({"--logit_bias=7"}), "--logit_bias cannot be \"7\"");
+  EXPECT_EQ(ErrorOf({"--stop", "--seed=3"}), "--stop needs a value");
+  EXPECT_EQ(ErrorOf({"--seed=1", "--seed=1"}), "--seed is given twice");
+  EXPECT_EQ(ErrorOf({"--seed=-1"}),
+            "--seed cannot be \"-1\": must be a whole number, at least 0");
+  EXPECT_EQ(ErrorOf({"--seed=1x"}),
+            "--seed cannot be \"1x\": must be a whole number, at least 0");
+  EXPECT_EQ(
+      ErrorOf({"--timeout=3"}),
+      "--timeout cannot be \"3\": must be a time with its unit, such as 90s "
+      "or 5m");
+  EXPECT_EQ(ErrorOf({"--dense=maybe"}),
+            "--dense cannot be \"maybe\": must be true or false");
+  EXPECT_EQ(ErrorOf({"--logit_bias=7"}),
+            "--logit_bias cannot be \"7\": must be ID:BIAS, such as 42:-1.5");
 }
 
 TEST_F(FlagSetTest, HelpListsFlagsByGroup) {

@@ -1,12 +1,14 @@
 #include "client/flags/policy_flags.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 
 namespace seer {
 namespace {
 
-// "stable", "mean_pool", ...; any other word is the name of a gate set.
-void SetGate(const std::string& gate, v1::SparsityPolicy* policy) {
+// "stable", "mean_pool", ..., or the name of a gate set.
+absl::Status SetGate(const std::string& gate, v1::SparsityPolicy* policy) {
   if (gate == "stable") {
     policy->set_label(v1::GATE_LABEL_STABLE);
   } else if (gate == "canary") {
@@ -17,9 +19,15 @@ void SetGate(const std::string& gate, v1::SparsityPolicy* policy) {
     policy->set_builtin(v1::BUILTIN_GATE_ORACLE_MAX);
   } else if (gate == "oracle_mass") {
     policy->set_builtin(v1::BUILTIN_GATE_ORACLE_MASS);
-  } else {
+  } else if (absl::StrContains(gate, '/')) {
     policy->set_gate_set(gate);
+  } else {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--gate cannot be \"", gate,
+        "\": must be mean_pool, stable, canary or a gate set's name, "
+        "models/MODEL/gateSets/ID"));
   }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -38,7 +46,8 @@ void PolicyFlags::AddTo(FlagSet* flags) {
   flags->Group("Attention blocks");
   flags->Add("gate", &gate_, "GATE",
              "what scores blocks: mean_pool, stable, canary or a gate set's "
-             "name (models/MODEL/gateSets/ID); default stable");
+             "name (models/MODEL/gateSets/ID); default stable, which the "
+             "server needs --gate_set for");
   flags->Add("allocation", &allocation_, "A",
              "spread target_sparsity over heads: uniform or profiled; default "
              "profiled where the gate set has a profile");
@@ -65,14 +74,17 @@ absl::StatusOr<std::optional<v1::SparsityPolicy>> PolicyFlags::Policy() const {
   if (top_k_blocks_) policy.set_top_k_blocks(*top_k_blocks_);
   if (token_budget_) policy.set_token_budget(*token_budget_);
   if (threshold_) policy.set_threshold(*threshold_);
-  if (!gate_.empty()) SetGate(gate_, &policy);
+  if (!gate_.empty()) {
+    SEER_RETURN_IF_ERROR(SetGate(gate_, &policy));
+  }
   if (allocation_ == "uniform") {
     policy.set_allocation(v1::ALLOCATION_UNIFORM);
   } else if (allocation_ == "profiled") {
     policy.set_allocation(v1::ALLOCATION_PROFILED);
   } else if (!allocation_.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--allocation cannot be \"", allocation_, "\""));
+        absl::StrCat("--allocation cannot be \"", allocation_,
+                     "\": must be uniform or profiled"));
   }
   if (sink_blocks_) policy.set_sink_blocks(*sink_blocks_);
   if (dense_last_blocks_) policy.set_dense_last_blocks(*dense_last_blocks_);

@@ -18,7 +18,8 @@ class PolicyFlags {
   void AddTo(FlagSet* flags);
 
   // Unset where no flag was given: the server's default policy. Ranges are the
-  // server's to check. INVALID_ARGUMENT: two budgets, an unknown allocation.
+  // server's to check. INVALID_ARGUMENT: two budgets, an unknown allocation
+  // or gate.
   absl::StatusOr<std::optional<v1::SparsityPolicy>> Policy() const;
 
  private:

@@ -56,16 +56,21 @@ v1::ChatPrompt PromptFlags::Chat(const std::string& text) const {
   return chat;
 }
 
+absl::StatusOr<std::vector<int32_t>> PromptFlags::TokenIds(
+    absl::Span<const std::string> positional) const {
+  if (token_ids_.empty()) return std::vector<int32_t>();
+  if (!file_.empty() || !positional.empty() || is_chat() || parse_special_) {
+    return absl::InvalidArgumentError(
+        "--prompt_token_ids goes with no other prompt flag or argument");
+  }
+  return ParseTokenIds(token_ids_);
+}
+
 absl::Status PromptFlags::Fill(absl::Span<const std::string> positional,
                                std::istream& in,
                                v1::CompleteRequest* request) const {
-  if (!token_ids_.empty()) {
-    if (!file_.empty() || !positional.empty() || is_chat() || parse_special_) {
-      return absl::InvalidArgumentError(
-          "--prompt_token_ids goes with no other prompt flag or argument");
-    }
-    SEER_ASSIGN_OR_RETURN(const std::vector<int32_t> ids,
-                          ParseTokenIds(token_ids_));
+  SEER_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, TokenIds(positional));
+  if (!ids.empty()) {
     request->mutable_token_ids()->mutable_ids()->Assign(ids.begin(), ids.end());
     return absl::OkStatus();
   }

@@ -31,7 +31,12 @@ class PromptFlags {
   absl::StatusOr<std::string> Text(absl::Span<const std::string> positional,
                                    std::istream& in) const;
 
-  // Sets the request's prompt from Text() or --prompt_token_ids.
+  // The ids of --prompt_token_ids; none where it is not given.
+  // INVALID_ARGUMENT: not ids, or another prompt beside it.
+  absl::StatusOr<std::vector<int32_t>> TokenIds(
+      absl::Span<const std::string> positional) const;
+
+  // Sets the request's prompt from Text() or TokenIds().
   absl::Status Fill(absl::Span<const std::string> positional, std::istream& in,
                     v1::CompleteRequest* request) const;
 

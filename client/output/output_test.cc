@@ -208,6 +208,10 @@ TEST(WordsTest, ClosesWithTheFacts) {
   EXPECT_EQ(ClosingLine(result),
             "TTFT 1.50 s, 6021 prompt + 4 output tokens, realized sparsity "
             "0.000, gate none (dense: short_prompt)");
+  result.mutable_summary()->mutable_usage()->clear_output_tokens();
+  EXPECT_EQ(ClosingLine(result),
+            "prefill 1.50 s, 6021 prompt + 0 output tokens, realized sparsity "
+            "0.000, gate none (dense: short_prompt)");
 }
 
 TEST(ProgressBarTest, DrawsOverItselfAndClears) {

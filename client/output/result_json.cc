@@ -147,6 +147,9 @@ Json ResultJson(const v1::CompleteResult& result) {
   const v1::Summary& summary = result.summary();
   json["usage"] = UsageJson(summary.usage());
   json["timings"] = TimingsJson(summary.timings());
+  if (summary.usage().output_tokens() == 0) {
+    json["timings"]["time_to_first_token_seconds"] = nullptr;
+  }
   json["timings"]["output_tokens_per_second"] = TokensPerSecond(result);
   json["sparsity"] = ReportJson(summary.sparsity());
   json["seed"] = summary.seed();

@@ -62,27 +62,34 @@ double TokensPerSecond(const v1::CompleteResult& result) {
   return decode > 0 && tokens > 0 ? tokens / decode : 0.0;
 }
 
+std::string SparsityText(const v1::SparsityReport& report) {
+  std::string text =
+      absl::StrFormat("realized sparsity %.3f", report.realized_sparsity());
+  if (report.closest_feasible()) text += " (closest feasible)";
+  absl::StrAppend(&text, ", gate ",
+                  report.gate().empty() ? "none" : report.gate());
+  if (report.dense_fallback() != v1::DENSE_FALLBACK_UNSPECIFIED &&
+      report.dense_fallback() != v1::DENSE_FALLBACK_NONE) {
+    absl::StrAppend(&text, " (dense: ", Word(report.dense_fallback()), ")");
+  }
+  return text;
+}
+
 std::string ClosingLine(const v1::CompleteResult& result) {
   const v1::Summary& summary = result.summary();
-  const v1::SparsityReport& report = summary.sparsity();
-  std::string line = absl::StrFormat(
-      "TTFT %.2f s", Seconds(summary.timings().time_to_first_token()));
+  const v1::Timings& timings = summary.timings();
+  std::string line =
+      summary.usage().output_tokens() > 0
+          ? absl::StrFormat("TTFT %.2f s",
+                            Seconds(timings.time_to_first_token()))
+          : absl::StrFormat("prefill %.2f s", Seconds(timings.prefill()));
   if (const double rate = TokensPerSecond(result); rate > 0) {
     absl::StrAppendFormat(&line, ", %.1f tokens/s", rate);
   }
   absl::StrAppendFormat(&line, ", %d prompt + %d output tokens",
                         summary.usage().prompt_tokens(),
                         summary.usage().output_tokens());
-  absl::StrAppendFormat(&line, ", realized sparsity %.3f",
-                        report.realized_sparsity());
-  if (report.closest_feasible()) line += " (closest feasible)";
-  absl::StrAppend(&line, ", gate ",
-                  report.gate().empty() ? "none" : report.gate());
-  if (report.dense_fallback() != v1::DENSE_FALLBACK_UNSPECIFIED &&
-      report.dense_fallback() != v1::DENSE_FALLBACK_NONE) {
-    absl::StrAppend(&line, " (dense: ", Word(report.dense_fallback()), ")");
-  }
-  return line;
+  return absl::StrCat(line, ", ", SparsityText(summary.sparsity()));
 }
 
 }  // namespace seer

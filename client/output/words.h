@@ -27,8 +27,13 @@ double Seconds(const google::protobuf::Duration& duration);
 // where there was none.
 double TokensPerSecond(const v1::CompleteResult& result);
 
+// "realized sparsity 0.801 (closest feasible), gate mean_pool", and why the
+// prompt was read densely where it was.
+std::string SparsityText(const v1::SparsityReport& report);
+
 // "TTFT 1.83 s, 41.2 tokens/s, 6021 prompt + 64 output tokens, realized
-// sparsity 0.801, gate mean_pool"
+// sparsity 0.801, gate mean_pool"; where no token came, "prefill 1.83 s" in
+// place of the first.
 std::string ClosingLine(const v1::CompleteResult& result);
 
 }  // namespace seer
