@@ -33,6 +33,9 @@ std::string Cut(absl::string_view message) {
 
 std::string ClientMessage(const absl::Status& status,
                           absl::string_view request_id) {
+  if (const auto field = FieldOf(status)) {
+    return Cut(absl::StrCat(*field, " ", status.message()));
+  }
   if (!IsInternal(status.code())) return Cut(status.message());
   Log(LogLevel::kError, "internal error",
       {{"request_id", request_id}, {"error", status.ToString()}});
@@ -45,7 +48,7 @@ void AddDetails(const absl::Status& status, absl::string_view request_id,
     google::rpc::BadRequest bad_request;
     auto* violation = bad_request.add_field_violations();
     violation->set_field(*field);
-    violation->set_description(message);
+    violation->set_description(Cut(status.message()));
     out.add_details()->PackFrom(bad_request);
   }
   if (const auto reason = ReasonOf(status)) {

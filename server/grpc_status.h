@@ -9,7 +9,8 @@ namespace seer {
 
 // A status as gRPC sends it: code, message, and in the trailing metadata a
 // google.rpc.Status whose details are made from the facts of engine/errors.h:
-//   InvalidField    BadRequest with the field's path
+//   InvalidField    BadRequest with the field's path, which also begins the
+//                   message: few clients read details
 //   WithReason      ErrorInfo, domain "seer"; metadata "limit" and "got"
 //   WithRetryDelay  RetryInfo
 //   WithResource    ResourceInfo

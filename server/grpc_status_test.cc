@@ -42,7 +42,7 @@ TEST(GrpcStatusTest, AFieldIsABadRequest) {
   const grpc::Status status =
       ToGrpcStatus(InvalidField("sampling.top_p", "must be in (0, 1]"), "");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(status.error_message(), "must be in (0, 1]");
+  EXPECT_EQ(status.error_message(), "sampling.top_p must be in (0, 1]");
   const auto detail = Detail<google::rpc::BadRequest>(status);
   ASSERT_TRUE(detail);
   ASSERT_EQ(detail->field_violations_size(), 1);

@@ -122,15 +122,15 @@ int64_t Scheduler::PagesNeeded(const SequenceLengths& lengths) {
 
 absl::Status Scheduler::CheckRunnable(const SequenceLengths& lengths) const {
   if (lengths.prompt_len < 1) {
-    return InvalidField("prompt", "the prompt is empty");
+    return InvalidField("prompt", "must hold at least one token");
   }
   if (lengths.max_tokens < 0) {
-    return InvalidField("max_tokens", "max_tokens is below 0");
+    return InvalidField("max_tokens", "must be at least 0");
   }
   if (lengths.num_choices < 1 || NumSequences(lengths) > options_.max_running) {
     return InvalidField("num_choices",
-                        absl::StrCat("num_choices is ", lengths.num_choices,
-                                     ", not in 1..", options_.max_running));
+                        absl::StrCat("must be in [1, ", options_.max_running,
+                                     "], is ", lengths.num_choices));
   }
   // The first test keeps the sums below in range.
   const bool too_long = lengths.prompt_len > kMaxPositions ||

@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
 #include "engine/errors.h"
+#include "google/protobuf/message.h"
 
 namespace seer {
 namespace {
@@ -26,6 +27,12 @@ std::string Join(absl::string_view path, absl::string_view field) {
 // False for NaN.
 bool IsShare(double value) { return value >= 0.0 && value < 1.0; }
 
+absl::Status OutOfRange(absl::string_view path, absl::string_view field,
+                        absl::string_view range, double value) {
+  return InvalidField(Join(path, field),
+                      absl::StrCat("must be in ", range, ", is ", value));
+}
+
 bool IsId(absl::string_view id) {
   if (id.empty() || id.size() > 63) return false;
   for (const char c : id) {
@@ -42,6 +49,21 @@ bool IsGateSetName(absl::string_view name) {
          !parts[1].empty() && parts[2] == "gateSets" && IsId(parts[3]);
 }
 
+// Without a budget nothing is selected, and what says how has no effect.
+absl::Status CheckHasBudget(const v1::SparsityPolicy& policy,
+                            absl::string_view path) {
+  if (policy.budget_case() != v1::SparsityPolicy::BUDGET_NOT_SET) {
+    return absl::OkStatus();
+  }
+  std::vector<const google::protobuf::FieldDescriptor*> given;
+  policy.GetReflection()->ListFields(policy, &given);
+  if (given.empty()) return absl::OkStatus();
+  return InvalidField(
+      Join(path, given[0]->name()),
+      "goes with a budget: dense, target_sparsity, top_k_blocks, token_budget "
+      "or threshold");
+}
+
 absl::StatusOr<Budget> DecodeBudget(const v1::SparsityPolicy& policy,
                                     absl::string_view path) {
   Budget budget;
@@ -53,15 +75,16 @@ absl::StatusOr<Budget> DecodeBudget(const v1::SparsityPolicy& policy,
       budget.kind = BudgetKind::kTargetSparsity;
       budget.target_sparsity = policy.target_sparsity();
       if (IsShare(budget.target_sparsity)) return budget;
-      return InvalidField(Join(path, "target_sparsity"), "must be in [0, 1)");
+      return OutOfRange(path, "target_sparsity", "[0, 1)",
+                        budget.target_sparsity);
     case v1::SparsityPolicy::kTopKBlocks:
       budget.kind = BudgetKind::kTopKBlocks;
       budget.top_k_blocks = policy.top_k_blocks();
       if (budget.top_k_blocks >= 1 && budget.top_k_blocks <= kMaxTopKBlocks) {
         return budget;
       }
-      return InvalidField(Join(path, "top_k_blocks"),
-                          "must be in [1, 1048576]");
+      return OutOfRange(path, "top_k_blocks", "[1, 1048576]",
+                        budget.top_k_blocks);
     case v1::SparsityPolicy::kTokenBudget:
       budget.kind = BudgetKind::kTokenBudget;
       budget.token_budget = policy.token_budget();
@@ -69,13 +92,13 @@ absl::StatusOr<Budget> DecodeBudget(const v1::SparsityPolicy& policy,
           budget.token_budget <= kMaxTokenBudget) {
         return budget;
       }
-      return InvalidField(Join(path, "token_budget"),
-                          "must be in [64, 67108864]");
+      return OutOfRange(path, "token_budget", "[64, 67108864]",
+                        budget.token_budget);
     case v1::SparsityPolicy::kThreshold:
       budget.kind = BudgetKind::kThreshold;
       budget.threshold = policy.threshold();
       if (IsShare(budget.threshold)) return budget;
-      return InvalidField(Join(path, "threshold"), "must be in [0, 1)");
+      return OutOfRange(path, "threshold", "[0, 1)", budget.threshold);
   }
   return InvalidField(Join(path, "budget"), "is unknown");
 }
@@ -201,9 +224,27 @@ v1::SparsityPolicy EncodeEffective(const EffectivePolicy& effective) {
 
 }  // namespace
 
+BudgetKind AskedBudget(const v1::SparsityPolicy& policy) {
+  switch (policy.budget_case()) {
+    case v1::SparsityPolicy::kDense:
+    case v1::SparsityPolicy::BUDGET_NOT_SET:
+      return BudgetKind::kDense;
+    case v1::SparsityPolicy::kTargetSparsity:
+      return BudgetKind::kTargetSparsity;
+    case v1::SparsityPolicy::kTopKBlocks:
+      return BudgetKind::kTopKBlocks;
+    case v1::SparsityPolicy::kTokenBudget:
+      return BudgetKind::kTokenBudget;
+    case v1::SparsityPolicy::kThreshold:
+      return BudgetKind::kThreshold;
+  }
+  return BudgetKind::kDense;
+}
+
 absl::StatusOr<SparsityPolicy> DecodePolicy(const v1::SparsityPolicy& policy,
                                             absl::string_view path) {
   SparsityPolicy out;
+  SEER_RETURN_IF_ERROR(CheckHasBudget(policy, path));
   SEER_ASSIGN_OR_RETURN(out.budget, DecodeBudget(policy, path));
   SEER_RETURN_IF_ERROR(DecodeGate(policy, path, out));
   switch (policy.allocation()) {
@@ -222,15 +263,15 @@ absl::StatusOr<SparsityPolicy> DecodePolicy(const v1::SparsityPolicy& policy,
   if (policy.has_sink_blocks()) {
     out.sink_blocks = policy.sink_blocks();
     if (*out.sink_blocks < 0 || *out.sink_blocks > kMaxSinkBlocks) {
-      return InvalidField(Join(path, "sink_blocks"), "must be in [0, 16]");
+      return OutOfRange(path, "sink_blocks", "[0, 16]", *out.sink_blocks);
     }
   }
   if (policy.has_dense_last_blocks()) {
     out.dense_last_blocks = policy.dense_last_blocks();
     if (*out.dense_last_blocks < 0 ||
         *out.dense_last_blocks > kMaxDenseLastBlocks) {
-      return InvalidField(Join(path, "dense_last_blocks"),
-                          "must be in [0, 1048576]");
+      return OutOfRange(path, "dense_last_blocks", "[0, 1048576]",
+                        *out.dense_last_blocks);
     }
   }
   return out;

@@ -10,11 +10,15 @@ namespace seer {
 
 // A policy as sent. `path` is the field it came from, for errors.
 // INVALID_ARGUMENT with the field's path: a value out of its range or not a
-// number, an enum's unknown or UNSPECIFIED value in a oneof, a gate set name
-// not of the form models/{model}/gateSets/{id}. FAILED_PRECONDITION: an oracle
-// gate, which this server does not offer.
+// number, a gate or another option without a budget, an enum's unknown or
+// UNSPECIFIED value in a oneof, a gate set name not of the form
+// models/{model}/gateSets/{id}. FAILED_PRECONDITION: an oracle gate, which this
+// server does not offer.
 absl::StatusOr<SparsityPolicy> DecodePolicy(const v1::SparsityPolicy& policy,
                                             absl::string_view path);
+
+// The kind of budget that a policy asks for, whatever its value.
+BudgetKind AskedBudget(const v1::SparsityPolicy& policy);
 
 // The inverse: DecodePolicy(EncodePolicy(p)) is p.
 v1::SparsityPolicy EncodePolicy(const SparsityPolicy& policy);

@@ -19,12 +19,13 @@ using Edit = std::function<void(v1::SparsityPolicy&)>;
 
 absl::StatusOr<SparsityPolicy> Decode(const Edit& edit) {
   v1::SparsityPolicy policy;
+  policy.mutable_dense();  // unless `edit` sets another budget
   edit(policy);
   return DecodePolicy(policy, "sparsity");
 }
 
 TEST(PolicyCodecTest, UnsetIsDense) {
-  const auto policy = Decode([](v1::SparsityPolicy&) {});
+  const auto policy = DecodePolicy({}, "sparsity");
   ASSERT_TRUE(policy.ok());
   EXPECT_EQ(policy->budget.kind, BudgetKind::kDense);
   EXPECT_FALSE(policy->gate);
@@ -102,6 +103,27 @@ TEST(PolicyCodecTest, RefusesWhatIsOutOfRangeByItsPath) {
   };
   for (const Refusal& refusal : refusals) {
     const auto policy = Decode(refusal.edit);
+    EXPECT_EQ(policy.status().code(), absl::StatusCode::kInvalidArgument)
+        << refusal.field;
+    EXPECT_EQ(FieldOf(policy.status()),
+              "sparsity." + std::string(refusal.field));
+  }
+}
+
+TEST(PolicyCodecTest, WhatGoesWithABudgetNeedsOne) {
+  const std::vector<Refusal> refusals = {
+      {"gate_set", [](auto& p) { p.set_gate_set("models/m/gateSets/a"); }},
+      {"label", [](auto& p) { p.set_label(v1::GATE_LABEL_STABLE); }},
+      {"builtin", [](auto& p) { p.set_builtin(v1::BUILTIN_GATE_MEAN_POOL); }},
+      {"allocation", [](auto& p) { p.set_allocation(v1::ALLOCATION_UNIFORM); }},
+      {"sink_blocks", [](auto& p) { p.set_sink_blocks(2); }},
+      {"dense_last_blocks", [](auto& p) { p.set_dense_last_blocks(0); }},
+  };
+  for (const Refusal& refusal : refusals) {
+    EXPECT_TRUE(Decode(refusal.edit).ok()) << refusal.field;
+    v1::SparsityPolicy alone;
+    refusal.edit(alone);
+    const auto policy = DecodePolicy(alone, "sparsity");
     EXPECT_EQ(policy.status().code(), absl::StatusCode::kInvalidArgument)
         << refusal.field;
     EXPECT_EQ(FieldOf(policy.status()),

@@ -37,7 +37,8 @@ absl::Status DecodeLengths(const v1::CompleteRequest& request,
         request.max_tokens() > context.model->context_len) {
       return InvalidField(
           "max_tokens",
-          absl::StrCat("must be in [0, ", context.model->context_len, "]"));
+          absl::StrCat("must be in [0, ", context.model->context_len, "], is ",
+                       request.max_tokens()));
     }
     out.max_tokens = request.max_tokens();
   }
@@ -126,9 +127,13 @@ absl::Status FitContext(const v1::CompleteRequest& request,
   }
   const int64_t got = prompt_len + out.max_tokens;
   if (got <= limit) return absl::OkStatus();
-  return WithReason(absl::InvalidArgumentError(absl::StrCat(
-                        "the prompt's ", prompt_len, " tokens and max_tokens ",
-                        out.max_tokens, " exceed the context of ", limit)),
+  const std::string message =
+      request.has_max_tokens()
+          ? absl::StrCat("the prompt's ", prompt_len, " tokens and max_tokens ",
+                         out.max_tokens, " exceed the context of ", limit)
+          : absl::StrCat("the prompt's ", prompt_len,
+                         " tokens leave no room in the context of ", limit);
+  return WithReason(absl::InvalidArgumentError(message),
                     {"CONTEXT_TOO_LONG", limit, got});
 }
 
@@ -140,7 +145,7 @@ absl::StatusOr<GenerationRequest> DecodeOptions(
   SEER_RETURN_IF_ERROR(CheckModelName(request.model(), *context.model));
   if (request.prompt_case() == v1::CompleteRequest::PROMPT_NOT_SET) {
     return InvalidField("prompt",
-                        "one of text, chat and token_ids must be set");
+                        "must be set: one of text, chat and token_ids");
   }
   if (request.parse_special() && !request.has_text()) {
     return InvalidField("parse_special", "only goes with a text prompt");
@@ -244,7 +249,7 @@ absl::StatusOr<std::vector<TokenId>> DecodeTokenIds(
     if (ids[i] < 0 || ids[i] >= model.vocab_size) {
       return InvalidField(absl::StrCat(path, "[", i, "]"),
                           absl::StrCat("must be in [0, ", model.vocab_size,
-                                       "), the vocabulary"));
+                                       "), the vocabulary, is ", ids[i]));
     }
   }
   return std::vector<TokenId>(ids.begin(), ids.end());

@@ -25,6 +25,11 @@ bool InOpenLow(double value, double low, double high) {
   return value > low && value <= high;
 }
 
+absl::Status OutOfRange(absl::string_view path, absl::string_view range,
+                        double value) {
+  return InvalidField(path, absl::StrCat("must be in ", range, ", is ", value));
+}
+
 absl::Status DecodeLogitBias(const v1::SamplingOptions& sampling,
                              const RequestContext& context,
                              SamplingOptions& out) {
@@ -41,7 +46,7 @@ absl::Status DecodeLogitBias(const v1::SamplingOptions& sampling,
       return InvalidField(path, "is not a token of the vocabulary");
     }
     if (!InClosed(value, -100.0, 100.0)) {
-      return InvalidField(path, "must be in [-100, 100]");
+      return OutOfRange(path, "[-100, 100]", value);
     }
     out.logit_bias.emplace_back(id, value);
   }
@@ -56,21 +61,21 @@ absl::Status DecodeTruncation(const v1::SamplingOptions& sampling,
                               SamplingOptions& out) {
   if (sampling.has_temperature()) out.temperature = sampling.temperature();
   if (!InClosed(out.temperature, 0.0, 2.0)) {
-    return InvalidField("sampling.temperature", "must be in [0, 2]");
+    return OutOfRange("sampling.temperature", "[0, 2]", out.temperature);
   }
   if (sampling.has_top_p()) out.top_p = sampling.top_p();
   if (!InOpenLow(out.top_p, 0.0, 1.0)) {
-    return InvalidField("sampling.top_p", "must be in (0, 1]");
+    return OutOfRange("sampling.top_p", "(0, 1]", out.top_p);
   }
   out.top_k = sampling.top_k();
   if (out.top_k < 0 || out.top_k > context.model->vocab_size) {
-    return InvalidField(
-        "sampling.top_k",
-        absl::StrCat("must be in [0, ", context.model->vocab_size, "]"));
+    return OutOfRange("sampling.top_k",
+                      absl::StrCat("[0, ", context.model->vocab_size, "]"),
+                      out.top_k);
   }
   out.min_p = sampling.min_p();
   if (!(out.min_p >= 0.0 && out.min_p < 1.0)) {
-    return InvalidField("sampling.min_p", "must be in [0, 1)");
+    return OutOfRange("sampling.min_p", "[0, 1)", out.min_p);
   }
   return absl::OkStatus();
 }
@@ -81,15 +86,18 @@ absl::Status DecodePenalties(const v1::SamplingOptions& sampling,
     out.repetition_penalty = sampling.repetition_penalty();
   }
   if (!InOpenLow(out.repetition_penalty, 0.0, 2.0)) {
-    return InvalidField("sampling.repetition_penalty", "must be in (0, 2]");
+    return OutOfRange("sampling.repetition_penalty", "(0, 2]",
+                      out.repetition_penalty);
   }
   out.presence_penalty = sampling.presence_penalty();
   if (!InClosed(out.presence_penalty, -2.0, 2.0)) {
-    return InvalidField("sampling.presence_penalty", "must be in [-2, 2]");
+    return OutOfRange("sampling.presence_penalty", "[-2, 2]",
+                      out.presence_penalty);
   }
   out.frequency_penalty = sampling.frequency_penalty();
   if (!InClosed(out.frequency_penalty, -2.0, 2.0)) {
-    return InvalidField("sampling.frequency_penalty", "must be in [-2, 2]");
+    return OutOfRange("sampling.frequency_penalty", "[-2, 2]",
+                      out.frequency_penalty);
   }
   return absl::OkStatus();
 }
@@ -147,7 +155,7 @@ std::string StopIdConflict(TokenId id, const GenerationRequest& request,
 absl::Status DecodeAlternatives(int32_t value, const char* path, int32_t limit,
                                 std::optional<int32_t>& out) {
   if (value < 0 || value > limit) {
-    return InvalidField(path, absl::StrCat("must be in [0, ", limit, "]"));
+    return OutOfRange(path, absl::StrCat("[0, ", limit, "]"), value);
   }
   out = value;
   return absl::OkStatus();
@@ -165,8 +173,9 @@ absl::Status DecodeSampling(const v1::CompleteRequest& request,
   if (sampling.has_seed()) out.sampling.seed = sampling.seed();
   if (sampling.has_n()) out.num_choices = sampling.n();
   if (out.num_choices < 1 || out.num_choices > context.limits.max_n) {
-    return InvalidField("sampling.n", absl::StrCat("must be in [1, ",
-                                                   context.limits.max_n, "]"));
+    return OutOfRange("sampling.n",
+                      absl::StrCat("[1, ", context.limits.max_n, "]"),
+                      out.num_choices);
   }
   return absl::OkStatus();
 }

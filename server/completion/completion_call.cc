@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "engine/errors.h"
+#include "server/codec/policy_codec.h"
 #include "server/codec/request_codec.h"
 #include "server/completion/raw_message.h"
 #include "server/completion/request_id.h"
@@ -77,6 +78,10 @@ CompletionCall::~CompletionCall() = default;
 
 void CompletionCall::Begin() {
   if (!parsed_.ok()) return EndBegin(parsed_);
+  {
+    MutexLock lock(&mutex_);
+    record_.OnAsked(AskedBudget());
+  }
   absl::StatusOr<GenerationRequest> options =
       DecodeOptions(request_, *parts_.context);
   if (!options.ok()) return EndBegin(options.status());
@@ -97,6 +102,12 @@ void CompletionCall::Begin() {
   } else if (!parts_.workers->TryRun(decode_and_submit)) {
     EndBegin(TokenizerBusy());
   }
+}
+
+BudgetKind CompletionCall::AskedBudget() const {
+  if (request_.has_sparsity()) return seer::AskedBudget(request_.sparsity());
+  const auto& by_default = parts_.context->default_policy;
+  return by_default ? by_default->budget.kind : BudgetKind::kDense;
 }
 
 absl::Status CompletionCall::DecodeAndSubmit() {

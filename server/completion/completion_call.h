@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "base/mutex.h"
 #include "engine/engine.h"
+#include "engine/sparsity_policy.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/status.h"
@@ -94,6 +95,7 @@ class CompletionCall {
   virtual void SendWrite() = 0;
   virtual void SendFinish(const grpc::Status& status) = 0;
 
+  BudgetKind AskedBudget() const;
   absl::Status DecodeAndSubmit();
   void EndBegin(absl::StatusOr<std::unique_ptr<TokenStream>> stream);
   // Starts whatever can be started now. `this` may be gone afterwards.

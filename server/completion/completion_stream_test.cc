@@ -186,6 +186,7 @@ TEST(CompletionStreamTest, ManyStreamsAtOnce) {
       grpc::ClientContext context;
       v1::CompleteRequest request = Request(20 + i);
       request.mutable_sparsity()->set_builtin(v1::BUILTIN_GATE_MEAN_POOL);
+      if (i % 4 == 0) request.mutable_sparsity()->mutable_dense();
       if (i % 4 == 1) request.mutable_sparsity()->set_target_sparsity(0.5);
       if (i % 4 == 2) request.mutable_sparsity()->set_top_k_blocks(i);
       if (i % 4 == 3) request.mutable_sparsity()->set_threshold(0.1);

@@ -30,6 +30,8 @@ RequestRecord::RequestRecord(Metrics* metrics, Method method,
       request_id_(std::move(request_id)),
       arrival_(arrival) {}
 
+void RequestRecord::OnAsked(BudgetKind policy) { policy_ = policy; }
+
 void RequestRecord::OnDecoded(const GenerationRequest& request) {
   client_request_id_ = request.client_request_id;
   if (request.policy) policy_ = request.policy->budget.kind;
@@ -120,11 +122,14 @@ void RequestRecord::LogEnd(const absl::Status& status,
   if (!LogEnabled(LogLevel::kInfo)) return;
   const SparsityReport report =
       summary_ ? summary_->sparsity : SparsityReport();
+  const auto reason = ReasonOf(status);
   Log(LogLevel::kInfo, "request ended",
       {{"request_id", request_id_},
        {"client_request_id", client_request_id_},
        {"method", MethodName(method_)},
        {"code", absl::StatusCodeToString(status.code())},
+       {"field", FieldOf(status).value_or("")},
+       {"reason", reason ? reason->reason : std::string()},
        {"finish_reason", FinishLabelName(finish_)},
        {"prompt_tokens", prompt_tokens_},
        {"output_tokens", output_tokens_},

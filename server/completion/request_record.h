@@ -22,6 +22,8 @@ class RequestRecord {
   RequestRecord(Metrics* metrics, Method method, std::string request_id,
                 absl::Time arrival);
 
+  // The kind of budget asked for, before it is known to be valid.
+  void OnAsked(BudgetKind policy);
   // The request as far as it is decoded; again when its prompt is.
   void OnDecoded(const GenerationRequest& request);
   // The engine took it.

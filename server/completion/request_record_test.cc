@@ -137,6 +137,22 @@ TEST_F(RequestRecordTest, CutsAreCountedByTheirReason) {
   }
 }
 
+TEST_F(RequestRecordTest, ARefusalSaysWhatWasAskedAndWhatWasWrong) {
+  RequestRecord record(&metrics_, Method::kComplete, "r", kArrival);
+  record.OnAsked(BudgetKind::kTargetSparsity);
+  record.OnEnd(InvalidField("sparsity.target_sparsity", "x"), kArrival);
+  ASSERT_EQ(lines_.size(), 1u);
+  const auto line = nlohmann::json::parse(lines_[0]);
+  EXPECT_EQ(line["policy"], "target_sparsity");
+  EXPECT_EQ(line["field"], "sparsity.target_sparsity");
+  EXPECT_EQ(line["reason"], "");
+  record_.OnEnd(
+      WithReason(absl::InvalidArgumentError("x"), {"CONTEXT_TOO_LONG", 1, 2}),
+      kArrival);
+  ASSERT_EQ(lines_.size(), 2u);
+  EXPECT_EQ(nlohmann::json::parse(lines_[1])["reason"], "CONTEXT_TOO_LONG");
+}
+
 TEST_F(RequestRecordTest, ARefusalIsNeitherCutNorRejected) {
   record_.OnEnd(InvalidField("text", "x"), kArrival);
   ExpectMetric(

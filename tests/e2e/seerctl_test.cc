@@ -72,16 +72,19 @@ TEST_F(SeerctlEndToEndTest, ReportsWhatWasServed) {
 }
 
 TEST_F(SeerctlEndToEndTest, NamesTheFieldThatIsWrong) {
-  const Output sparsity = Run({"complete", "x", "--target_sparsity=1"});
+  const Output sparsity = Run({"complete", "x", "--target_sparsity=1.5"});
   EXPECT_EQ(sparsity.exit_code, kExitRefused);
-  EXPECT_THAT(sparsity.err, StartsWith("seerctl: INVALID_ARGUMENT: "));
-  EXPECT_THAT(sparsity.err, HasSubstr("(field sparsity.target_sparsity"));
+  EXPECT_THAT(sparsity.err,
+              StartsWith("seerctl: INVALID_ARGUMENT: sparsity.target_sparsity "
+                         "must be in [0, 1), is 1.5 (request "));
   const Output nan = Run({"complete", "x", "--target_sparsity=nan", "--json"});
   EXPECT_EQ(nan.exit_code, kExitRefused);
   EXPECT_EQ(Json::parse(nan.out)["error"]["fields"][0]["path"],
             "sparsity.target_sparsity");
   const Output temperature = Run({"complete", "x", "--temperature=3"});
-  EXPECT_THAT(temperature.err, HasSubstr("(field sampling.temperature"));
+  EXPECT_THAT(temperature.err, HasSubstr(": sampling.temperature must be"));
+  const Output gate = Run({"complete", "x", "--gate=mean_pool"});
+  EXPECT_THAT(gate.err, HasSubstr("sparsity.builtin goes with a budget"));
 }
 
 TEST_F(SeerctlEndToEndTest, SaysHowLongThePromptMayBe) {
@@ -89,6 +92,15 @@ TEST_F(SeerctlEndToEndTest, SaysHowLongThePromptMayBe) {
   EXPECT_EQ(output.exit_code, kExitRefused);
   const Json error = Json::parse(output.out)["error"];
   EXPECT_EQ(error["code"], "INVALID_ARGUMENT");
+}
+
+TEST_F(SeerctlEndToEndTest, SaysThatAPromptLeavesNoRoom) {
+  std::string ids = "5";
+  for (int i = 1; i < 4096; ++i) ids += ",5";
+  const Output output = Run({"complete", "--prompt_token_ids=" + ids});
+  EXPECT_EQ(output.exit_code, kExitRefused);
+  EXPECT_THAT(output.err, HasSubstr("the prompt's 4096 tokens leave no room in "
+                                    "the context of 4096"));
 }
 
 TEST_F(SeerctlEndToEndTest, Chats) {

@@ -91,8 +91,8 @@ absl::Status NoGateSet(absl::string_view label) {
   return WithResource(
       absl::FailedPreconditionError(absl::StrCat(
           "no gate set stands behind the label ", label,
-          ": name the built-in gate MEAN_POOL, or start the server with "
-          "--gate_set")),
+          ": name the built-in gate MEAN_POOL (seerctl: --gate=mean_pool), or "
+          "start the server with --gate_set")),
       "seer.v1.GateLabel", label);
 }
 
