@@ -104,8 +104,8 @@ absl::Status GrpcServer::Options::Validate() const {
   if (!secure && !address.IsLoopback() && !allow_insecure_non_loopback) {
     status.Update(absl::InvalidArgumentError(absl::StrCat(
         address.ToString(),
-        " can be reached from other machines: needs TLS, or the explicit "
-        "permission to go without")));
+        " can be reached from other machines: needs TLS "
+        "(--tls_certificate_file), or --allow_insecure_non_loopback")));
   }
   return status;
 }

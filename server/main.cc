@@ -27,10 +27,12 @@
 #include "absl/time/time.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "base/version.h"
 #include "engine/llama_engine.h"
 #include "engine/tokenizer/chat_template.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "google/protobuf/stubs/logging.h"
+#include "server/grpc_log.h"
 #include "server/metrics/metrics.h"
 #include "server/serve.h"
 #include "server/termination_signals.h"
@@ -58,7 +60,7 @@ ABSL_FLAG(std::string, device, "auto",
           "What to compute on: cpu, cuda (the first GPU), cuda:N, or auto: the "
           "first GPU where this build and machine have one, else the CPU.");
 ABSL_FLAG(int32_t, num_threads, 0,
-          "Threads of the processor that compute, at least 1. 0: one for each "
+          "Threads of the processor that compute, [0, 1024]. 0: one for each "
           "processor.");
 ABSL_FLAG(int64_t, kv_cache_mib, 1024,
           "On the CPU, memory for keys and values, MiB, at least 1. Bounds the "
@@ -77,10 +79,11 @@ ABSL_FLAG(int64_t, dense_fallback_tokens, 0,
           "costs more than it saves there.");
 ABSL_FLAG(double, dense_fallback_density, 1.0,
           "Budgets that leave at least this share of blocks are read densely, "
-          "(0, 1]: likewise.");
+          "(0, 1]: selecting costs more than it saves there.");
 ABSL_FLAG(bool, dense_fallback_for_target_sparsity, false,
-          "Whether both hold for an explicit target_sparsity too, which is "
-          "otherwise served to the letter.");
+          "Whether --dense_fallback_tokens and --dense_fallback_density hold "
+          "for an explicit target_sparsity too, which is otherwise served to "
+          "the letter.");
 
 // The engine's limits.
 ABSL_FLAG(int64_t, max_step_tokens, 0,
@@ -103,7 +106,8 @@ ABSL_FLAG(int64_t, max_waiting_requests,
           "of late.");
 ABSL_FLAG(int64_t, max_backlog_tokens,
           LlamaEngineOptions().admission.max_backlog_tokens,
-          "Prompt tokens that may wait, likewise.");
+          "Prompt tokens that may wait; requests beyond are "
+          "RESOURCE_EXHAUSTED at once instead of late.");
 ABSL_FLAG(int32_t, slow_reader_seconds, 30,
           "A stream whose client takes nothing for so long is ended, at least "
           "1: it would hold pages for nobody.");
@@ -117,9 +121,11 @@ ABSL_FLAG(std::string, http_host, "127.0.0.1",
 ABSL_FLAG(int32_t, http_port, 8471,
           "Port of HTTP, [0, 65535]. 0: any free one.");
 ABSL_FLAG(std::string, port_file, "",
-          "File to write the gRPC port to, once it is served.");
+          "File to write the gRPC port to, once it is served, and to remove at "
+          "the end.");
 ABSL_FLAG(std::string, http_port_file, "",
-          "File to write the HTTP port to, once it is served.");
+          "File to write the HTTP port to, once it is served, and to remove at "
+          "the end.");
 ABSL_FLAG(bool, allow_insecure_non_loopback, false,
           "Serve gRPC to other machines without TLS: only where something else "
           "protects the connections.");
@@ -182,7 +188,7 @@ ABSL_FLAG(int32_t, num_tokenizer_threads,
           "Threads that read long texts, [1, 64].");
 ABSL_FLAG(int32_t, max_waiting_texts,
           CompletionService::Options().max_waiting_texts,
-          "Long texts that may wait for them, [1, 4096].");
+          "Long texts that may wait for --num_tokenizer_threads, [1, 4096].");
 
 // The life of the process.
 ABSL_FLAG(int32_t, drain_seconds, 30,
@@ -196,8 +202,6 @@ ABSL_FLAG(std::string, log_level, "info", "debug, info, warning or error.");
 
 namespace seer {
 namespace {
-
-constexpr char kVersion[] = "0.1.0";
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   if (path.empty()) return "";
@@ -224,6 +228,25 @@ std::string IdFromFolder(std::string folder) {
 int64_t BytesOfMib(int64_t mib) {
   constexpr int64_t kTooMany = int64_t{1} << 42;
   return std::clamp(mib, int64_t{-1}, kTooMany) * (int64_t{1} << 20);
+}
+
+// Of flags whose options have other names or units.
+absl::Status CheckFlags() {
+  if (absl::GetFlag(FLAGS_model).empty()) {
+    return absl::InvalidArgumentError("--model is required");
+  }
+  const auto in_range = [](absl::string_view flag, int64_t value, int64_t low,
+                           int64_t high) {
+    if (value >= low && value <= high) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, " must be in [", low, ", ", high, "], is ", value));
+  };
+  SEER_RETURN_IF_ERROR(
+      in_range("--num_threads", absl::GetFlag(FLAGS_num_threads), 0, 1024));
+  SEER_RETURN_IF_ERROR(in_range("--kv_cache_mib",
+                                absl::GetFlag(FLAGS_kv_cache_mib), 1, 1 << 26));
+  return in_range("--grpc_memory_mib", absl::GetFlag(FLAGS_grpc_memory_mib), 1,
+                  1 << 20);
 }
 
 LlamaEngineOptions EngineOptions() {
@@ -292,12 +315,12 @@ absl::StatusOr<CompletionService::Options> ServiceOptions() {
   const double sparsity = absl::GetFlag(FLAGS_default_target_sparsity);
   if (!(sparsity >= 0.0 && sparsity < 1.0)) {
     return absl::InvalidArgumentError(
-        "default_target_sparsity must be in [0, 1)");
+        "--default_target_sparsity must be in [0, 1)");
   }
   if (sparsity > 0.0) {
     if (absl::GetFlag(FLAGS_gate_set).empty()) {
       return absl::InvalidArgumentError(
-          "default_target_sparsity needs gate_set");
+          "--default_target_sparsity needs --gate_set");
     }
     options.default_policy.emplace();
     options.default_policy->budget.kind = BudgetKind::kTargetSparsity;
@@ -354,9 +377,10 @@ absl::Status SetLogging() {
   const auto level = ParseLogLevel(absl::GetFlag(FLAGS_log_level));
   if (!level) {
     return absl::InvalidArgumentError(
-        "log_level must be debug, info, warning or error");
+        "--log_level must be debug, info, warning or error");
   }
   SetLogLevel(*level);
+  RouteGrpcLogs();
   // Said of requests that are refused anyway.
   google::protobuf::SetLogHandler(
       [](google::protobuf::LogLevel, const char*, int,
@@ -376,12 +400,11 @@ ExitCode Run() {
   }
   const absl::StatusOr<ServeOptions> options = ReadServeOptions();
   const LlamaEngineOptions engine_options = EngineOptions();
-  absl::Status flags = options.status();
-  if (engine_options.model_dir.empty()) {
-    flags.Update(absl::InvalidArgumentError("--model is required"));
-  }
+  absl::Status flags = CheckFlags();
+  flags.Update(options.status());
   flags.Update(engine_options.Validate());
   if (!flags.ok()) return Fail(kExitBadFlags, "bad flags", flags);
+  RemovePortFiles(*options);
 
   TerminationSignals signals;
   auto tokenizer = Tokenizer::Load(engine_options.model_dir);
@@ -416,6 +439,9 @@ int main(int argc, char** argv) {
   absl::FlagsUsageConfig usage;
   usage.contains_help_flags = [](absl::string_view file) {
     return absl::EndsWith(file, "server/main.cc");
+  };
+  usage.version_string = [] {
+    return absl::StrCat("seerserve ", seer::kVersion, "\n");
   };
   absl::SetFlagsUsageConfig(usage);
   absl::SetProgramUsageMessage(

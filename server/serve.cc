@@ -1,5 +1,7 @@
 #include "server/serve.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -44,7 +46,31 @@ ExitCode Drain(Engine& engine, GrpcServer& server, Watchdog& watchdog,
   return drained.ok() ? kExitStopped : kExitCutOff;
 }
 
+// Removes the port files at the end, however that comes.
+class PortFiles {
+ public:
+  explicit PortFiles(const ServeOptions& options) : options_(options) {}
+  ~PortFiles() { RemovePortFiles(options_); }
+  PortFiles(const PortFiles&) = delete;
+  PortFiles& operator=(const PortFiles&) = delete;
+
+  absl::Status Write(int port, int http_port) const {
+    absl::Status status = WritePort(options_.http_port_file, http_port);
+    status.Update(WritePort(options_.port_file, port));
+    return status;
+  }
+
+ private:
+  const ServeOptions& options_;
+};
+
 }  // namespace
+
+void RemovePortFiles(const ServeOptions& options) {
+  for (const std::string& path : {options.port_file, options.http_port_file}) {
+    if (!path.empty()) unlink(path.c_str());
+  }
+}
 
 absl::Status ServeOptions::Validate() const {
   SEER_RETURN_IF_ERROR(service.Validate());
@@ -92,10 +118,11 @@ ExitCode Serve(const Served& served, const ServeOptions& options,
     return kExitCannotListen;
   }
   signals.Arm();
-  absl::Status ports = WritePort(options.http_port_file, (*endpoint)->port());
-  ports.Update(WritePort(options.port_file, (*server)->port()));
-  if (!ports.ok()) {
-    Log(LogLevel::kError, ports.message());
+  const PortFiles files(options);
+  if (const absl::Status written =
+          files.Write((*server)->port(), (*endpoint)->port());
+      !written.ok()) {
+    Log(LogLevel::kError, written.message());
     return kExitFailed;
   }
   Log(LogLevel::kInfo, "serving",

@@ -51,10 +51,15 @@ struct Served {
   Metrics* metrics = nullptr;
 };
 
+// Removes what an earlier process left of the port files: whoever waits for one
+// then reads this process's port.
+void RemovePortFiles(const ServeOptions& options);
+
 // Serves until a signal, then drains: readiness turns off, new requests are
-// UNAVAILABLE, running ones may end. `options` must be valid. Errors are logged
-// and are the exit code. After kExitHangs the engine must not be destroyed: its
-// destructor would wait for the step.
+// UNAVAILABLE, running ones may end; last, the port files are removed.
+// `options` must be valid. Errors are logged and are the exit code. After
+// kExitHangs the engine must not be destroyed: its destructor would wait for
+// the step.
 ExitCode Serve(const Served& served, const ServeOptions& options,
                TerminationSignals& signals);
 

@@ -1,5 +1,7 @@
 #include "engine/tokenizer/tokenizer.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <memory>
@@ -154,6 +156,11 @@ absl::StatusOr<std::unique_ptr<const Tokenizer>> Tokenizer::Load(
   };
   for (const auto& [name, text] : names) {
     SEER_ASSIGN_OR_RETURN(*text, ReadFile(folder, name));
+  }
+  struct stat folder_stat;
+  if (stat(folder.c_str(), &folder_stat) != 0 ||
+      !S_ISDIR(folder_stat.st_mode)) {
+    return absl::NotFoundError(absl::StrCat("there is no folder ", folder));
   }
   if (files.tokenizer_json.empty()) {
     return absl::NotFoundError(

@@ -16,6 +16,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tests/e2e/server_process.h"
@@ -178,7 +179,9 @@ TEST(BadFilesTest, AMissingFolderIsNamed) {
   ServerProcess server(NewFolder() + "/nothing", {});
   EXPECT_FALSE(server.WaitUntilServing());
   EXPECT_EQ(server.WaitForExit(), 3) << server.Log();
-  EXPECT_TRUE(absl::StrContains(server.Log(), "nothing"));
+  EXPECT_TRUE(absl::StrContains(server.Log(), "there is no folder /"))
+      << server.Log();
+  EXPECT_TRUE(absl::StrContains(server.Log(), "/nothing"));
 }
 
 TEST(BadFilesTest, AGateSetThatCannotBeServedIsNamed) {
@@ -240,6 +243,39 @@ TEST(BadFilesTest, DummyWeightsNeedNoFile) {
   EXPECT_TRUE(server.WaitUntilServing()) << server.Log();
 }
 
+TEST(BadFilesTest, BadFlagsAreNamed) {
+  const std::string folder = NewModel();
+  const std::vector<std::pair<const char*, const char*>> cases = {
+      {"--num_threads=-1", "--num_threads must be in [0, 1024], is -1"},
+      {"--kv_cache_mib=0", "--kv_cache_mib must be in [1, "},
+      {"--host=0.0.0.0", "--allow_insecure_non_loopback"},
+      {"--default_target_sparsity=0.5", "needs --gate_set"},
+  };
+  for (const auto& [flag, said] : cases) {
+    ServerProcess server(folder, {flag});
+    EXPECT_EQ(server.WaitForExit(), 2);
+    EXPECT_TRUE(absl::StrContains(server.Log(), said)) << server.Log();
+  }
+}
+
+TEST(BadFilesTest, PortFilesSayOnlyWhatIsServed) {
+  const std::string path = NewFolder() + "/http_port";
+  Write(path, "1\n");  // of an earlier process
+  ServerProcess server(NewModel(), {"--http_port_file=" + path});
+  ASSERT_TRUE(server.WaitUntilServing()) << server.Log();
+  EXPECT_NE(Read(path), "1\n");
+  server.Signal(15);
+  EXPECT_EQ(server.WaitForExit(), 0) << server.Log();
+  EXPECT_NE(access(path.c_str(), F_OK), 0);
+}
+
+TEST(BadFilesTest, TheVersionIsOneLine) {
+  ServerProcess server(NewModel(), {"--version"});
+  EXPECT_EQ(server.WaitForExit(), 0);
+  EXPECT_TRUE(absl::StartsWith(server.Log(), "seerserve 0."));
+  EXPECT_FALSE(absl::StrContains(server.Log(), "build"));
+}
+
 TEST(BadFilesTest, APortInUseIsSaid) {
   const std::string folder = NewModel();
   ServerProcess first(folder, {});
@@ -249,6 +285,10 @@ TEST(BadFilesTest, APortInUseIsSaid) {
   EXPECT_EQ(second.WaitForExit(), 4) << second.Log();
   EXPECT_TRUE(absl::StrContains(second.Log(), "in use")) << second.Log();
   EXPECT_TRUE(absl::StrContains(second.Log(), absl::StrCat(first.port())));
+  for (const absl::string_view line :
+       absl::StrSplit(second.Log(), '\n', absl::SkipEmpty())) {
+    EXPECT_TRUE(json::accept(std::string(line))) << line;
+  }
   // HTTP's as well, and the first goes on serving.
   ServerProcess third(folder, {absl::StrCat("--http_port=", first.port())});
   EXPECT_FALSE(third.WaitUntilServing());
