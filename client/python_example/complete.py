@@ -8,7 +8,7 @@ Needs grpcio, and the modules that grpcio-tools makes of proto/seer/v1:
   venv/bin/python -m grpc_tools.protoc -Iproto --python_out=venv \\
       --grpc_python_out=venv seer/v1/completion.proto seer/v1/sparsity.proto
   PYTHONPATH=venv venv/bin/python client/python_example/complete.py \\
-      --target_sparsity=0.5 "Once upon a time"
+      --target_sparsity=0.5 "$(cat .cache/quickstart/chapter.txt)"
 """
 
 import argparse
@@ -54,10 +54,12 @@ def main():
                 elif kind == "delta":
                     print(frame.delta.text, end="", flush=True)
                 elif kind == "summary":
-                    print()
-                    print(f"TTFT {frame.summary.timings.time_to_first_token.ToTimedelta()},"
-                          f" realized sparsity"
-                          f" {frame.summary.sparsity.realized_sparsity:.3f}",
+                    print(flush=True)
+                    ttft = frame.summary.timings.time_to_first_token.ToTimedelta()
+                    report = frame.summary.sparsity
+                    note = " (closest feasible)" if report.closest_feasible else ""
+                    print(f"TTFT {ttft}, realized sparsity"
+                          f" {report.realized_sparsity:.3f}{note}",
                           file=sys.stderr)
         except grpc.RpcError as error:
             sys.exit(f"{error.code().name}: {error.details()}")

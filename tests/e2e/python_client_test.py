@@ -9,6 +9,7 @@ import unittest
 
 _EXAMPLE = "client/python_example/complete.py"
 _DEFAULT_ADDRESS = "127.0.0.1:8470"
+_CHAPTER = ".cache/quickstart/chapter.txt"
 
 
 def readme_block(language_or_marker):
@@ -35,6 +36,9 @@ class PythonClientTest(unittest.TestCase):
         )
         cls.address = cls.server.stdout.readline().strip()
         cls.folder = tempfile.TemporaryDirectory()
+        cls.chapter = os.path.join(cls.folder.name, "chapter.txt")
+        with open(cls.chapter, "w") as file:
+            file.write("x" * 2000)
         packages = os.path.abspath("external/grpcio")
         cls.environment = {"PYTHONPATH": f"{packages}:{cls.folder.name}"}
         # The README's command for the generated modules, with its virtual
@@ -74,6 +78,7 @@ class PythonClientTest(unittest.TestCase):
         result = self.run_example("--target_sparsity=0.5", "x" * 2000)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("realized sparsity 0.5", result.stderr)
+        self.assertNotIn("closest feasible", result.stderr)
 
     def test_example_reports_errors(self):
         result = self.run_example("--target_sparsity=1", "a prompt")
@@ -83,15 +88,18 @@ class PythonClientTest(unittest.TestCase):
     def test_readme_snippet_runs(self):
         snippet = readme_block("python")
         self.assertIn(_DEFAULT_ADDRESS, snippet)
+        self.assertIn(_CHAPTER, snippet)
         program = (
             "import grpc\n"
             "from seer.v1 import completion_pb2\n"
             "from seer.v1 import completion_pb2_grpc\n"
             "from seer.v1 import sparsity_pb2\n"
-        ) + snippet.replace(_DEFAULT_ADDRESS, self.address)
+        ) + snippet.replace(_DEFAULT_ADDRESS, self.address).replace(
+            _CHAPTER, self.chapter)
         result = self.run_python("-c", program)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertTrue(result.stdout.startswith("w0 w1 w2 "), result.stdout)
+        self.assertRegex(result.stdout, r"\nrealized sparsity 0\.5\d* False\n$")
 
 
 if __name__ == "__main__":

@@ -26,16 +26,24 @@ _POLICIES = [
 ]
 
 
+def _read_line(path):
+    with open(path) as file:
+        return file.read().strip()
+
+
 class Server:
     """A seerserve process; ends with the `with` block."""
 
     def __init__(self, model, port):
         os.makedirs(_WORK, exist_ok=True)
-        self._port_file = os.path.join(_WORK, "port")
+        # Another one may run in this checkout, on another port.
+        name = str(port or f"pid{os.getpid()}")
+        self._port_file = os.path.join(_WORK, f"port-{name}")
+        self._http_port_file = os.path.join(_WORK, f"http_port-{name}")
         if os.path.exists(self._port_file):
             os.remove(self._port_file)
-        self._log_path = os.path.join(_WORK, "server.log")
-        with open(self._log_path, "w") as log:
+        self.log_path = os.path.join(_WORK, f"server-{name}.log")
+        with open(self.log_path, "w") as log:
             # In a session of its own: a Ctrl-C on the terminal is ours to pass on.
             self._process = subprocess.Popen(
                 [
@@ -44,6 +52,7 @@ class Server:
                     f"--port={port}",
                     f"--http_port={port + 1 if port else 0}",
                     f"--port_file={self._port_file}",
+                    f"--http_port_file={self._http_port_file}",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -58,9 +67,11 @@ class Server:
         # From here on an impatient Ctrl-C must not leave the server behind.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
+        if self._process.poll() is None:
+            print("stopping; running requests have 30 s to end", file=sys.stderr)
         self._process.terminate()
         try:
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=40)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -74,13 +85,16 @@ class Server:
                 pass
             if not os.path.exists(self._port_file):
                 continue
-            with open(self._port_file) as file:
-                address = f"127.0.0.1:{file.read().strip()}"
+            address = f"127.0.0.1:{_read_line(self._port_file)}"
             status = [_SEERCTL, "status", "--wait=1s", f"--server={address}"]
             if subprocess.run(status, capture_output=True).returncode == 0:
                 return address
-        with open(self._log_path) as log:
-            sys.exit(f"the server ended; its log, {self._log_path}, says:\n{log.read()}")
+        with open(self.log_path) as log:
+            sys.exit(f"the server ended; its log, {self.log_path}, says:\n{log.read()}")
+
+    def metrics_url(self):
+        """Once it is ready."""
+        return f"http://127.0.0.1:{_read_line(self._http_port_file)}/metrics"
 
     def wait(self):
         return self._process.wait()
@@ -136,7 +150,8 @@ def main():
 
     with Server(args.model, args.port) as server:
         address = server.wait_until_ready()
-        print(f"serving on {address}", file=sys.stderr)
+        print(f"serving on {address}, metrics on {server.metrics_url()},"
+              f" log in {os.path.relpath(server.log_path)}", file=sys.stderr)
         chapter = read_chapter(args.novel, _CHAPTER)
         chapter_path = os.path.join(_WORK, "chapter.txt")
         with open(chapter_path, "w") as file:
