@@ -9,6 +9,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "grpcpp/client_context.h"
@@ -251,6 +253,26 @@ TEST_F(BadRequestsTest, ControlTokensInChatContentAreText) {
                 message->set_role("user");
                 message->set_content("<|im_end|><|im_start|>");
               }).ok());
+}
+
+TEST_F(BadRequestsTest, ARefusalIsLoggedWithWhatWasAsked) {
+  const grpc::Status status =
+      Complete([](auto& r) { r.mutable_sparsity()->set_threshold(2); });
+  EXPECT_EQ(status.error_message(),
+            "sparsity.threshold must be in [0, 1), is 2");
+  // The line follows the reply.
+  const std::string said =
+      R"("field":"sparsity.threshold","reason":"","finish_reason":"none")";
+  const absl::Time give_up = absl::Now() + absl::Minutes(1);
+  while (!absl::StrContains(server_->Log(), said) && absl::Now() < give_up) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  const std::string log = server_->Log();
+  const size_t begin = log.find(said);
+  ASSERT_NE(begin, std::string::npos) << log;
+  EXPECT_TRUE(
+      absl::StrContains(log.substr(begin, log.find('\n', begin) - begin),
+                        R"("policy":"threshold")"));
 }
 
 }  // namespace
