@@ -1,11 +1,13 @@
 """Attention on the GPU against PyTorch's, in one process on the same values.
 
   compare.py --library=libattention_step.so [--lengths=L,...] check
-  compare.py --library=libattention_step.so --json=FILE [--commit=ID] measure
+  compare.py --library=libattention_step.so --json=FILE [--commit=ID]
+      [--sets=FILE] measure
 
 `check` holds rows of many shapes against float64 attention. `measure` times
 prefill, last chunks and decode, checking each case first, and writes what
-render.py makes a report of: medians of device times. Needs a GPU of compute
+render.py makes a report of: medians of device times. `--sets` adds sets that a
+gate chose for a real text, as tests/benchmarks/capture_sets writes them. Needs a GPU of compute
 capability 9.0 and a PyTorch that knows it.
 
 Rates are of the (row, visible key) pairs inside the blocks read, 4 * D
@@ -20,7 +22,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from attention_step import DEVICE, Step, load_library
-from masks import empty_diagonal_mask, random_mask, structured_mask
+from masks import captured_masks, empty_diagonal_mask, random_mask, structured_mask
 
 CHECK_LENGTHS = [1, 63, 64, 65, 127, 129, 4097, 8191, 32768, 131072]
 PREFILL_LENGTHS = [8192, 32768, 131072]
@@ -167,7 +169,35 @@ def measure_decode(library):
             torch.cuda.empty_cache()
 
 
-def measure(library, lengths, commit):
+def measure_captured(library, path):
+    """Sets of a real text: means over the layers of a model."""
+    if path is None:
+        return
+    shape, masks = captured_masks(path)
+    length, dim = shape["length"], shape["head_dim"]
+    step = Step(library, [(length, 0, length)], shape["heads"],
+                shape["kv_heads"], dim)
+    step.set_mask(None)
+    about = {"length": length, "head_dim": dim}
+    for row in measure_peers(step, {}):
+        yield {**about, **row}
+    checked(step, "a real text's shape, dense")
+    time = milliseconds(step.attend)
+    yield {**about, "what": "SeerServe", "mask": "dense", "sparsity": 0.0,
+           "milliseconds": time, "tflops": tflops(step, time)}
+    for sparsity, layers in masks:
+        times, rates = [], []
+        for layer, mask in enumerate(layers):
+            step.set_mask(mask)
+            checked(step, f"a real text's sets, {sparsity}, layer {layer}")
+            times.append(milliseconds(step.attend))
+            rates.append(tflops(step, times[-1]))
+        yield {**about, "what": "SeerServe", "mask": "mean_pool",
+               "sparsity": sparsity, "milliseconds": sum(times) / len(times),
+               "tflops": sum(rates) / len(rates)}
+
+
+def measure(library, lengths, commit, sets):
     return {
         "commit": commit,
         "device": torch.cuda.get_device_name(),
@@ -175,6 +205,7 @@ def measure(library, lengths, commit):
                     f"cuDNN {torch.backends.cudnn.version()}",
         "heads": [Q_HEADS, KV_HEADS],
         "copy_gb_a_second": copy_rate(),
+        "captured": list(measure_captured(library, sets)),
         "prefill": list(measure_prefill(library, lengths)),
         "chunks": list(measure_chunks(library)),
         "decode": list(measure_decode(library)),
@@ -187,6 +218,7 @@ def main():
     parser.add_argument("--lengths", default="")
     parser.add_argument("--json", help="where `measure` writes its figures")
     parser.add_argument("--commit", default="unknown")
+    parser.add_argument("--sets", help="of capture_sets")
     parser.add_argument("what", choices=["check", "measure"])
     arguments = parser.parse_args()
     library = load_library(arguments.library)
@@ -194,7 +226,8 @@ def main():
     lengths = [int(n) for n in arguments.lengths.split(",") if n]
     if arguments.what == "check":
         return 0 if check(library, lengths or CHECK_LENGTHS) else 1
-    figures = measure(library, lengths or PREFILL_LENGTHS, arguments.commit)
+    figures = measure(library, lengths or PREFILL_LENGTHS, arguments.commit,
+                      arguments.sets)
     with open(arguments.json, "w", encoding="utf-8") as file:
         json.dump(figures, file, indent=1)
     return 0

@@ -4,6 +4,8 @@ All are seeded, and read as many blocks in every row as gives the sparsity
 wanted over the causal triangle; rows that see fewer read all they see.
 """
 
+import json
+
 import torch
 
 from attention_step import BLOCK, DEVICE
@@ -63,3 +65,16 @@ def empty_diagonal_mask(step, seed=1):
     for t, (_, block) in enumerate(step.tiles):
         mask[t, :, block:] = False
     return mask
+
+
+def captured_masks(path):
+    """(shape, [(sparsity, mask of each layer)]) of a file of capture_sets."""
+    with open(path, "rb") as file:
+        shape = json.loads(file.readline())
+        bits = torch.frombuffer(bytearray(file.read()), dtype=torch.int64)
+    bits = bits.view(len(shape["sparsities"]), shape["layers"], shape["tiles"],
+                     shape["heads"], shape["words"], 1).to(DEVICE)
+    blocks = (bits >> torch.arange(64, device=DEVICE)) & 1
+    masks = blocks.bool().flatten(-2)[..., : shape["tiles"]]
+    return shape, [(sparsity, list(layers)) for sparsity, layers
+                   in zip(shape["sparsities"], masks)]

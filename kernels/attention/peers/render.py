@@ -16,21 +16,19 @@ def table(header, rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def peer_of(figures, row, name="cuDNN"):
+def peer_of(rows, row, name="cuDNN"):
     """The dense peer's row of the same shape."""
-    for other in figures["prefill"]:
+    for other in rows:
         if other["what"] == name and all(
             other[key] == row[key] for key in ("head_dim", "length")):
             return other
     raise KeyError(f"{name} was not measured beside {row}")
 
 
-def prefill_table(figures, head_dim):
+def prefill_table(measured):
     rows = []
-    for row in figures["prefill"]:
-        if row["head_dim"] != head_dim:
-            continue
-        peer = peer_of(figures, row)
+    for row in measured:
+        peer = peer_of(measured, row)
         name = row["what"]
         if name == "SeerServe":
             name = row["mask"]
@@ -65,6 +63,19 @@ def decode_table(figures):
 
 def report(figures, plot):
     q_heads, kv_heads = figures["heads"]
+    of_dim = lambda dim: prefill_table(
+        [row for row in figures["prefill"] if row["head_dim"] == dim])
+    captured = ""
+    if figures.get("captured"):
+        captured = f"""
+## Sets of a real text
+
+SmolLM2-135M-Instruct's shape (9 query heads, 3 KV heads, D 64) and the sets that
+mean_pool chose for a novel, one sink block and two dense tiles: means over the
+layers.
+
+{prefill_table(figures["captured"])}
+"""
     return f"""# Attention on the GPU
 
 Commit {figures['commit']}; {figures['device']}; {figures['software']}.
@@ -78,12 +89,12 @@ and causal, in the same process on the same values, contiguous instead of paged.
 
 ## Prefill, D 128
 
-{prefill_table(figures, 128)}
+{of_dim(128)}
 
 ## Prefill, D 64
 
-{prefill_table(figures, 64)}
-
+{of_dim(64)}
+{captured}
 ## A prompt's last chunk
 
 D 128, 90 % random and two dense tiles.
@@ -105,7 +116,7 @@ def lines_of(figures, head_dim=128):
     for row in figures["prefill"]:
         if (row["head_dim"] == head_dim and row["what"] == "SeerServe"
                 and row["mask"] in ("dense", "random")):
-            rate = row["tflops"] / peer_of(figures, row)["tflops"]
+            rate = row["tflops"] / peer_of(figures["prefill"], row)["tflops"]
             lines.setdefault(row["length"], []).append((row["sparsity"], rate))
     return lines
 

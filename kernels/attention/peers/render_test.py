@@ -37,6 +37,13 @@ class RenderTest(unittest.TestCase):
         self.assertEqual(render.lines_of(FIGURES), {8192: [(0.0, 0.8), (0.5, 0.9)]})
         self.assertIn("<polyline", render.plot_svg(FIGURES))
 
+    def test_captured_sets_have_a_table_of_their_own(self):
+        captured = [row("cuDNN", "dense", 0.0, 2.0, 300.0),
+                    row("SeerServe", "mean_pool", 0.9, 0.5, 150.0)]
+        text = render.report(dict(FIGURES, captured=captured), "plot.svg")
+        self.assertIn("| 8k 90% mean_pool | 0.500 | 150 | 0.50 | 4.00 |", text)
+        self.assertNotIn("mean_pool |", render.report(FIGURES, "plot.svg"))
+
     def test_a_missing_peer_is_an_error(self):
         figures = dict(FIGURES, prefill=FIGURES["prefill"][1:])
         with self.assertRaises(KeyError):
