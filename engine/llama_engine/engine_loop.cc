@@ -212,33 +212,51 @@ absl::StatusOr<ForwardReport> EngineLoop::Compute(const StepPlan& plan,
     SEER_RETURN_IF_ERROR(parts_.cache->CopyPage(copy.source, copy.target));
   }
   const absl::Time now = absl::Now();
-  const size_t num_layers = parts_.model->config().num_layers;
   blocks_.assign(plan.slices.size(), {});
-  std::vector<BatchSequence> sequences(plan.slices.size());
+  best_tokens_.assign(plan.slices.size(), 0);
+  std::vector<BatchSequence> sequences;
   for (size_t i = 0; i < plan.slices.size(); ++i) {
-    const PlannedSlice& slice = plan.slices[i];
-    RequestRun& run = *runs_.at(slice.request);
-    run.Start(now);
-    BatchSequence& sequence = sequences[i];
-    sequence.tokens = run.TokensOf(slice);
-    sequence.position_begin = slice.position_begin;
-    sequence.prompt_len = slice.prompt_len;
-    sequence.page_table = slice.page_table;
-    sequence.logits = run.NeedsAllLogits(slice)    ? LogitsRows::kAll
-                      : run.NeedsLastLogits(slice) ? LogitsRows::kLast
-                                                   : LogitsRows::kNone;
-    if (!slice.is_prompt()) continue;
-    blocks_[i].resize(num_layers);
-    sequence.blocks = blocks_[i].data();
-    const ResolvedPolicy& policy = run.policy();
-    if (policy.gate_set == nullptr) continue;
-    sequence.plan = &policy.plan;
-    sequence.gate = &parts_.gates->at(policy.gate_set->gate.get());
+    runs_.at(plan.slices[i].request)->Start(now);
+    sequences.push_back(SequenceOf(plan.slices[i], i));
   }
   const auto on_logits = [&](const LogitsBlock& block) {
     return EvaluateRows(plan, block, outcomes);
   };
-  return parts_.model->Forward({sequences, parts_.cache, on_logits, nullptr});
+  SEER_ASSIGN_OR_RETURN(
+      const ForwardReport report,
+      parts_.model->Forward({sequences, parts_.cache, on_logits, nullptr}));
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    if (sequences[i].best_token == nullptr) continue;
+    const PlannedSlice& slice = plan.slices[i];
+    outcomes[i].push_back(
+        runs_.at(slice.request)->TakeBest(slice, best_tokens_[i]));
+  }
+  return report;
+}
+
+BatchSequence EngineLoop::SequenceOf(const PlannedSlice& slice, size_t index) {
+  const RequestRun& run = *runs_.at(slice.request);
+  BatchSequence sequence;
+  sequence.tokens = run.TokensOf(slice);
+  sequence.position_begin = slice.position_begin;
+  sequence.prompt_len = slice.prompt_len;
+  sequence.page_table = slice.page_table;
+  if (parts_.model->copies_logits() && run.NeedsBestToken(slice)) {
+    sequence.best_token = &best_tokens_[index];
+  } else {
+    sequence.logits = run.NeedsAllLogits(slice)    ? LogitsRows::kAll
+                      : run.NeedsLastLogits(slice) ? LogitsRows::kLast
+                                                   : LogitsRows::kNone;
+  }
+  if (!slice.is_prompt()) return sequence;
+  blocks_[index].resize(parts_.model->config().num_layers);
+  sequence.blocks = blocks_[index].data();
+  const ResolvedPolicy& policy = run.policy();
+  if (policy.gate_set != nullptr) {
+    sequence.plan = &policy.plan;
+    sequence.gate = &parts_.gates->at(policy.gate_set->gate.get());
+  }
+  return sequence;
 }
 
 absl::Status EngineLoop::EvaluateRows(const StepPlan& plan,

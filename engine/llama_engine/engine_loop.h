@@ -83,6 +83,8 @@ class EngineLoop {
   void RunStep(const StepPlan& plan, absl::Duration scheduler_time);
   absl::StatusOr<ForwardReport> Compute(const StepPlan& plan,
                                         StepOutcomes& outcomes);
+  // What the model takes of the step's slice number `index`.
+  BatchSequence SequenceOf(const PlannedSlice& slice, size_t index);
   absl::Status EvaluateRows(const StepPlan& plan, const LogitsBlock& block,
                             StepOutcomes& outcomes);
   // A step that found no memory ends its own requests, any other error all.
@@ -99,6 +101,7 @@ class EngineLoop {
   RequestId next_id_ = 1;
   std::vector<Sampler> samplers_;                 // one a thread
   std::vector<std::vector<LayerBlocks>> blocks_;  // of the step, by slice
+  std::vector<TokenId> best_tokens_;              // the same
 
   mutable Mutex stats_mutex_;
   EngineStats stats_ ABSL_GUARDED_BY(stats_mutex_);

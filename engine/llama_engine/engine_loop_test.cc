@@ -74,9 +74,15 @@ class EngineLoopTest : public testing::Test {
   }
 
   std::unique_ptr<TokenStream> Submit(std::vector<TokenId> prompt) {
+    GenerationRequest request;
+    request.prompt = std::move(prompt);
+    request.max_tokens = 3;
+    return Submit(std::move(request));
+  }
+
+  std::unique_ptr<TokenStream> Submit(GenerationRequest request) {
     RequestRun::Init init;
-    init.request.prompt = std::move(prompt);
-    init.request.max_tokens = 3;
+    init.request = std::move(request);
     init.request.sampling.seed = 1;
     init.stop_strings = *StopStrings::Make({});
     init.tokenizer = tokenizer_.get();
@@ -162,6 +168,94 @@ TEST_F(EngineLoopTest, AStepWithoutMemoryOnAFailedDeviceIsAFault) {
   EXPECT_FALSE(inbox_.healthy());
   inbox_.Stop();
   thread.join();
+}
+
+// How many steps of a greedy request had rows of logits copied to the host, and
+// what came of it.
+struct GreedyRun {
+  int steps_with_logits = 0;
+  GatheredReply reply;
+};
+
+class GreedyTest : public EngineLoopTest {
+ protected:
+  void SetUp() override {
+    EngineLoopTest::SetUp();
+    hooked_.hook = [&] { ++steps_with_logits_; };
+    thread_ = std::thread([&] { loop_->Run(); });
+  }
+  void TearDown() override {
+    inbox_.Stop();
+    if (thread_.joinable()) thread_.join();
+  }
+  static GenerationRequest Greedy() {
+    GenerationRequest request;
+    request.prompt = {1, 2, 3};
+    request.max_tokens = 6;
+    request.num_choices = 2;
+    request.sampling.temperature = 0.0;
+    return request;
+  }
+  GreedyRun RunOne(GenerationRequest request) {
+    steps_with_logits_ = 0;
+    GreedyRun run;
+    run.reply = Gather(*Submit(std::move(request)));
+    run.steps_with_logits = steps_with_logits_;
+    return run;
+  }
+
+ private:
+  int steps_with_logits_ = 0;  // the engine thread's while a request runs
+  std::thread thread_;
+};
+
+TEST_F(GreedyTest, TakesTokensThatTheDeviceFound) {
+  const GreedyRun run = RunOne(Greedy());
+  EXPECT_EQ(run.steps_with_logits, 0);
+  ASSERT_TRUE(run.reply.summary.has_value()) << run.reply.status;
+  // Who wants log-probabilities gets the same tokens from the logits.
+  GenerationRequest request = Greedy();
+  request.num_logprobs = 0;
+  const GreedyRun with_logits = RunOne(request);
+  EXPECT_EQ(with_logits.steps_with_logits, 6);
+  ASSERT_EQ(run.reply.choices.size(), 2u);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(run.reply.choices[i].token_ids.size(), 6u);
+    EXPECT_EQ(run.reply.choices[i].token_ids,
+              with_logits.reply.choices[i].token_ids);
+  }
+}
+
+TEST_F(GreedyTest, ReadsLogitsWhereTheHighestIsNotEnough) {
+  const std::vector<std::pair<int, std::function<void(GenerationRequest&)>>>
+      cases = {
+          {6, [](GenerationRequest& r) { r.sampling.temperature = 0.5; }},
+          {6,
+           [](GenerationRequest& r) {
+             r.sampling.logit_bias = {{5, 9}};
+           }},
+          {6, [](GenerationRequest& r) { r.sampling.presence_penalty = 1; }},
+          {6, [](GenerationRequest& r) { r.sampling.frequency_penalty = 1; }},
+          {6, [](GenerationRequest& r) { r.sampling.repetition_penalty = 2; }},
+          // The prompt's own step scores its other rows too.
+          {1, [](GenerationRequest& r) { r.num_prompt_logprobs = 0; }},
+          // Only while there are tokens that may not come yet.
+          {4,
+           [](GenerationRequest& r) {
+             r.min_tokens = 4;
+             r.stop_ids = {kTinyLlamaVocabSize - 1};
+           }},
+          {0, [](GenerationRequest& r) { r.min_tokens = 4; }},
+          {0, [](GenerationRequest& r) { r.sampling.top_k = 3; }},
+      };
+  for (size_t i = 0; i < cases.size(); ++i) {
+    SCOPED_TRACE(i);
+    GenerationRequest request = Greedy();
+    cases[i].second(request);
+    const GreedyRun run = RunOne(std::move(request));
+    EXPECT_TRUE(run.reply.summary.has_value()) << run.reply.status;
+    EXPECT_EQ(run.steps_with_logits, cases[i].first);
+  }
 }
 
 TEST_F(EngineLoopTest, AStepIsSeenWhileItRuns) {

@@ -51,6 +51,18 @@ bool RequestRun::NeedsLastLogits(const PlannedSlice& slice) const {
          (slice.ends_prompt() && init_.request.max_tokens > 0);
 }
 
+bool RequestRun::NeedsBestToken(const PlannedSlice& slice) const {
+  return NeedsLastLogits(slice) && !NeedsAllLogits(slice) &&
+         DrawsHighest(init_.request.sampling) &&
+         !init_.request.num_logprobs.has_value() &&
+         Banned(slice.is_prompt() ? 0 : slice.choice).empty();
+}
+
+absl::Span<const TokenId> RequestRun::Banned(int32_t choice) const {
+  if (choices_[choice].num_tokens() >= init_.request.min_tokens) return {};
+  return banned_early_;
+}
+
 void RequestRun::AddTexts(LogprobEntry& entry) const {
   const auto add = [&](TokenLogprob& token) {
     token.text = std::string(init_.tokenizer->TokenBytes(token.id));
@@ -68,7 +80,7 @@ absl::Status RequestRun::Draw(int32_t choice, int64_t position,
   args.logits = logits;
   args.options = &request.sampling;
   args.history = &output.history();
-  if (output.num_tokens() < request.min_tokens) args.banned = banned_early_;
+  args.banned = Banned(choice);
   args.key = {*request.sampling.seed, choice, position};
   DrawnToken drawn;
   drawn.choice = choice;
@@ -104,6 +116,26 @@ RowOutcome RequestRun::Evaluate(const PlannedSlice& slice, int32_t position,
   if (request.max_tokens == 0) return outcome;
   for (int32_t i = 0; i < request.num_choices && outcome.status.ok(); ++i) {
     outcome.status = Draw(i, position + 1, logits, sampler, outcome);
+  }
+  return outcome;
+}
+
+RowOutcome RequestRun::TakeBest(const PlannedSlice& slice, TokenId best) const {
+  RowOutcome outcome;
+  if (best < 0) {
+    outcome.status =
+        absl::InternalError("the model gave a logit that is not finite");
+    return outcome;
+  }
+  // Before the first token all choices are alike.
+  const bool is_prompt = slice.is_prompt();
+  const int32_t first = is_prompt ? 0 : slice.choice;
+  const int32_t end = is_prompt ? init_.request.num_choices : first + 1;
+  for (int32_t choice = first; choice < end; ++choice) {
+    DrawnToken drawn;
+    drawn.choice = choice;
+    drawn.token = best;
+    outcome.drawn.push_back(std::move(drawn));
   }
   return outcome;
 }

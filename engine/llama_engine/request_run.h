@@ -64,10 +64,18 @@ class RequestRun {
   bool NeedsAllLogits(const PlannedSlice& slice) const;
   bool NeedsLastLogits(const PlannedSlice& slice) const;
 
+  // Whether the best token of the slice's last row is all that is needed of
+  // its logits.
+  bool NeedsBestToken(const PlannedSlice& slice) const;
+
   // What the logits [vocab_size] of the slice's row at `position` give. Any
   // thread, with a sampler of its own.
   RowOutcome Evaluate(const PlannedSlice& slice, int32_t position,
                       absl::Span<const float> logits, Sampler& sampler) const;
+
+  // The same of a slice of NeedsBestToken, by its last row's best token; -1: a
+  // logit is not finite.
+  RowOutcome TakeBest(const PlannedSlice& slice, TokenId best) const;
 
   // The slice begins to be computed.
   void Start(absl::Time now);
@@ -95,6 +103,8 @@ class RequestRun {
   absl::Status Draw(int32_t choice, int64_t position,
                     absl::Span<const float> logits, Sampler& sampler,
                     RowOutcome& outcome) const;
+  // Tokens that the choice may not have yet.
+  absl::Span<const TokenId> Banned(int32_t choice) const;
   void AddTexts(LogprobEntry& entry) const;
   void ApplyPrompt(const PlannedSlice& slice, std::vector<RowOutcome>& outcomes,
                    absl::Span<const LayerBlocks> blocks);

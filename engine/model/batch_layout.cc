@@ -116,6 +116,11 @@ void BatchLayout::AddLogitsRows(int32_t sequence) {
     logits_rows_.push_back(
         {sequence, slice.position_begin + row, slice.row_begin + row});
   }
+  if (sequences_[sequence].best_token != nullptr) {
+    const int32_t last = slice.num_rows - 1;
+    best_rows_.push_back(
+        {sequence, slice.position_begin + last, slice.row_begin + last});
+  }
 }
 
 RaggedBatch BatchLayout::batch() const {
@@ -150,6 +155,12 @@ void BatchLayout::CountBlocks(int32_t layer, int32_t num_query_heads,
     LayerBlocks& blocks = sequences_[i].blocks[layer];
     blocks.visible += visible;
     blocks.selected += selected.empty() ? visible : selected[i];
+  }
+}
+
+void BatchLayout::SetBestTokens(absl::Span<const int32_t> tokens) const {
+  for (size_t i = 0; i < best_rows_.size(); ++i) {
+    *sequences_[best_rows_[i].sequence].best_token = tokens[i];
   }
 }
 

@@ -23,7 +23,7 @@ class BatchLayout {
     const GateState* gate = nullptr;
     std::vector<int32_t> tile_indices;  // ascending
   };
-  // A row whose logits are wanted.
+  // A row whose logits are wanted, or the best token by them.
   struct LogitsRow {
     int32_t sequence = 0;
     int32_t position = 0;  // in the sequence
@@ -43,6 +43,8 @@ class BatchLayout {
   const std::vector<GateGroup>& gates() const { return gates_; }
   // In order of row.
   const std::vector<LogitsRow>& logits_rows() const { return logits_rows_; }
+  // Rows whose best token is wanted, in order of row.
+  const std::vector<LogitsRow>& best_rows() const { return best_rows_; }
 
   // Largest number of blocks that a prompt tile sees; 0: no prompt tile.
   int32_t max_visible_blocks() const { return max_visible_blocks_; }
@@ -54,6 +56,9 @@ class BatchLayout {
   // [num_sequences] by SelectBlocks, over tiles and heads; empty: all.
   void CountBlocks(int32_t layer, int32_t num_query_heads,
                    absl::Span<const int64_t> selected) const;
+
+  // Gives the sequences of best_rows() their tokens, [best_rows().size()].
+  void SetBestTokens(absl::Span<const int32_t> tokens) const;
 
  private:
   BatchLayout() = default;
@@ -68,6 +73,7 @@ class BatchLayout {
   std::vector<int64_t> tokens_;
   std::vector<GateGroup> gates_;
   std::vector<LogitsRow> logits_rows_;
+  std::vector<LogitsRow> best_rows_;
   int32_t num_prompt_tiles_ = 0;
   int32_t max_visible_blocks_ = 0;
 };

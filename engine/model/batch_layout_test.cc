@@ -101,6 +101,28 @@ TEST_F(BatchLayoutTest, WantedRowsOfLogits) {
   EXPECT_EQ(rows[3].row, 67);
 }
 
+TEST_F(BatchLayoutTest, BestTokensGoToThoseWhoAskedForThem) {
+  TokenId best[3] = {-7, -7, -7};
+  std::vector<BatchSequence> sequences = {Rows(0, 64, 100), Rows(64, 67, 67),
+                                          Rows(9, 10, 9)};
+  sequences[1].best_token = &best[1];
+  sequences[1].logits = LogitsRows::kLast;
+  sequences[2].best_token = &best[2];
+  const auto layout = BatchLayout::Build(sequences);
+  ASSERT_TRUE(layout.ok());
+  EXPECT_EQ(layout->logits_rows().size(), 1u);
+  const auto& rows = layout->best_rows();
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].sequence, 1);
+  EXPECT_EQ(rows[0].position, 66);
+  EXPECT_EQ(rows[0].row, 66);
+  EXPECT_EQ(rows[1].row, 67);
+  layout->SetBestTokens({5, 6});
+  EXPECT_EQ(best[0], -7);
+  EXPECT_EQ(best[1], 5);
+  EXPECT_EQ(best[2], 6);
+}
+
 TEST_F(BatchLayoutTest, CountsBlocksOfPromptTiles) {
   LayerBlocks blocks[3][2];
   std::vector<BatchSequence> sequences = {Sparse(Rows(64, 192, 300), 0),

@@ -32,6 +32,11 @@ struct BatchSequence {
 
   LogitsRows logits = LogitsRows::kNone;
 
+  // Out, null: not wanted: the token of the last row's highest logit, ties to
+  // the lower id; -1: a logit of the row is not finite. Found on the device:
+  // of the row only this comes to the host.
+  TokenId* best_token = nullptr;
+
   // Out, null: not wanted: [num_layers]; the blocks that the prompt tiles of
   // this step see and read are added.
   LayerBlocks* blocks = nullptr;

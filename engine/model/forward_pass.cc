@@ -12,12 +12,15 @@
 #include "kernels/block_selection/block_selection.h"
 #include "kernels/gate_score/gate_score.h"
 #include "kernels/qk_prepare/qk_prepare.h"
+#include "kernels/top_tokens/top_tokens.h"
 
 namespace seer {
 namespace {
 
-// Bytes of fp32 logits that are held at once.
+// Bytes of logits that are held at once: in fp32, to be copied to the host, and
+// in the model's dtype, to be ranked where they are.
 constexpr int64_t kLogitsBytes = 32 << 20;
+constexpr int64_t kRankedBytes = 64 << 20;
 
 // Rows of the MLP's wide intermediate that are held at once: on the CPU what
 // its caches hold, on a GPU what keeps it busy.
@@ -68,6 +71,12 @@ int64_t ForwardPass::LogitsRowsAtOnce() const {
                            layout_.logits_rows().size());
 }
 
+int64_t ForwardPass::RankedRowsAtOnce() const {
+  const int64_t fit =
+      kRankedBytes / (int64_t{config_.vocab_size} * SizeOf(model_.dtype));
+  return std::max<int64_t>(1, fit);
+}
+
 absl::Status ForwardPass::Send() {
   StepLimits limits;
   limits.num_layers = config_.num_layers;
@@ -80,6 +89,7 @@ absl::Status ForwardPass::Send() {
   StepResults::Shape shape;
   shape.num_layers = has_gates() ? config_.num_layers : 0;
   shape.num_sequences = inputs_.batch.num_sequences;
+  shape.best_rows = static_cast<int64_t>(layout_.best_rows().size());
   shape.logits_rows = LogitsRowsAtOnce();
   shape.vocab_size = config_.vocab_size;
   SEER_RETURN_IF_ERROR(results_.Reserve(shape));
@@ -254,7 +264,8 @@ absl::Status ForwardPass::RunMlp(const LlamaWeights::Layer& layer,
 
 absl::Status ForwardPass::RunLayers(Residual& residual) {
   const LlamaWeights& weights = model_.tensors->weights;
-  const int64_t num_wanted = static_cast<int64_t>(layout_.logits_rows().size());
+  const int64_t num_wanted = static_cast<int64_t>(layout_.logits_rows().size() +
+                                                  layout_.best_rows().size());
   for (int32_t l = 0; l < config_.num_layers; ++l) {
     const LlamaWeights::Layer& layer = weights.layers[l];
     SEER_ASSIGN_OR_RETURN(
@@ -266,7 +277,7 @@ absl::Status ForwardPass::RunLayers(Residual& residual) {
       // Past the last layer's keys and values only wanted rows matter.
       if (num_wanted == 0) return absl::OkStatus();
       const at::Tensor wanted =
-          View(inputs_.logits_rows, {num_wanted}, at::kLong);
+          View(inputs_.wanted_rows, {num_wanted}, at::kLong);
       residual.x = at::index_select(residual.x, 0, wanted);
       attention = at::index_select(attention, 0, wanted);
     }
@@ -285,41 +296,76 @@ absl::StatusOr<ForwardReport> ForwardPass::Run() {
       model_.tensors->weights.embedding, 0,
       View(inputs_.tokens, {inputs_.batch.num_rows}, at::kLong));
   SEER_RETURN_IF_ERROR(RunLayers(residual));
-  if (layout_.logits_rows().empty()) {
+  if (layout_.logits_rows().empty() && layout_.best_rows().empty()) {
     SEER_RETURN_IF_ERROR(results_.Fetch(0));
-    CountBlocks();
   } else {
     SEER_RETURN_IF_ERROR(EmitLogits(residual));
   }
+  layout_.SetBestTokens(results_.fetched_best_tokens());
+  CountBlocks();
   return Report();
 }
 
 absl::Status ForwardPass::EmitLogits(const Residual& residual) {
   const LlamaWeights& weights = model_.tensors->weights;
   const int64_t num_rows = residual.x.size(0);
-  const int64_t rows_at_once = LogitsRowsAtOnce();
-  std::vector<LogitsBlock::Row> rows;
-  for (int64_t first = 0; first < num_rows; first += rows_at_once) {
-    const int64_t count = std::min(rows_at_once, num_rows - first);
+  const int64_t num_fetched =
+      static_cast<int64_t>(layout_.logits_rows().size());
+  for (int64_t first = 0; first < num_rows;) {
+    // Of the rows for the host, and behind the last of them of those that are
+    // ranked here.
+    const int64_t fetched =
+        std::min(LogitsRowsAtOnce(), std::max<int64_t>(0, num_fetched - first));
+    const int64_t ranked =
+        first + fetched < num_fetched
+            ? 0
+            : std::min(RankedRowsAtOnce(), num_rows - first - fetched);
     const auto part = [&](const at::Tensor& rows) {
-      return rows.defined() ? rows.narrow(0, first, count) : rows;
+      return rows.defined() ? rows.narrow(0, first, fetched + ranked) : rows;
     };
     SEER_ASSIGN_OR_RETURN(
         const at::Tensor normed,
         rows_.AddAndNorm(part(residual.x), part(residual.pending),
                          weights.final_norm));
-    View(results_.logits(), {count, config_.vocab_size}, at::kFloat)
-        .copy_(weights.lm_head.Multiply(normed));
-    SEER_RETURN_IF_ERROR(results_.Fetch(count));
-    if (first == 0) CountBlocks();
-    rows.clear();
-    for (int64_t i = first; i < first + count; ++i) {
-      const BatchLayout::LogitsRow& row = layout_.logits_rows()[i];
-      rows.push_back({row.sequence, row.position});
+    const at::Tensor logits = weights.lm_head.Multiply(normed);
+    if (ranked > 0) {
+      SEER_RETURN_IF_ERROR(Rank(logits.narrow(0, fetched, ranked),
+                                first + fetched - num_fetched));
     }
-    SEER_RETURN_IF_ERROR(args_.on_logits({rows, results_.fetched_logits()}));
+    if (fetched > 0) {
+      View(results_.logits(), {fetched, config_.vocab_size}, at::kFloat)
+          .copy_(logits.narrow(0, 0, fetched));
+    }
+    if (fetched > 0 || first + ranked == num_rows) {
+      SEER_RETURN_IF_ERROR(results_.Fetch(fetched));
+    }
+    if (fetched > 0) SEER_RETURN_IF_ERROR(GiveLogits(first, fetched));
+    first += fetched + ranked;
   }
   return absl::OkStatus();
+}
+
+absl::Status ForwardPass::GiveLogits(int64_t first, int64_t count) const {
+  std::vector<LogitsBlock::Row> rows;
+  for (int64_t i = first; i < first + count; ++i) {
+    const BatchLayout::LogitsRow& row = layout_.logits_rows()[i];
+    rows.push_back({row.sequence, row.position});
+  }
+  return args_.on_logits({rows, results_.fetched_logits()});
+}
+
+absl::Status ForwardPass::Rank(const at::Tensor& logits, int64_t first) {
+  TopTokensArgs args;
+  args.dtype = model_.dtype;
+  args.num_rows = logits.size(0);
+  args.vocab_size = config_.vocab_size;
+  args.logits = logits.const_data_ptr();
+  args.ids = results_.best_tokens() + first;
+  args.top_logits = results_.best_logits() + first;
+  // The CPU has the reference alone: there the host reads logits itself.
+  const Backend backend =
+      backend_ == Backend::kCuda ? backend_ : Backend::kReference;
+  return TopTokens(backend, args, stream_);
 }
 
 void ForwardPass::CountBlocks() {

@@ -79,6 +79,11 @@ class ForwardPass {
   absl::Status RunMlp(const LlamaWeights::Layer& layer,
                       Residual& residual) const;
   absl::Status EmitLogits(const Residual& residual);
+  // Hands rows [first, first + count) of logits_rows(), fetched, to the caller.
+  absl::Status GiveLogits(int64_t first, int64_t count) const;
+  // Finds the best tokens by `logits` [rows, vocab_size], of best_rows() from
+  // `first` on.
+  absl::Status Rank(const at::Tensor& logits, int64_t first);
   void CountBlocks();
   ForwardReport Report() const;
 
@@ -89,6 +94,7 @@ class ForwardPass {
   bool has_gates() const { return !layout_.gates().empty(); }
   // Rows of logits that are held at once.
   int64_t LogitsRowsAtOnce() const;
+  int64_t RankedRowsAtOnce() const;
 
   const Model model_;
   const ForwardArgs& args_;

@@ -52,6 +52,9 @@ class LlamaModel {
 
   const ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }
+  // Whether logits take a copy to reach the host: best tokens are then the
+  // cheaper thing to ask for, and elsewhere the dearer.
+  bool copies_logits() const { return !device_->shares_host_memory(); }
   int64_t weight_bytes() const;
 
   // An upper estimate of what a step of `num_rows` rows of `num_sequences`

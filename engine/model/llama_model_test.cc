@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <memory>
@@ -270,6 +271,59 @@ TEST_P(LlamaModelTest, RandomWeightsAreFiniteAndTheSeeds) {
   for (const float logit : logits[0]) EXPECT_TRUE(std::isfinite(logit));
   EXPECT_TRUE(logits[0] == logits[1]);
   EXPECT_FALSE(logits[0] == logits[2]);
+}
+
+// The same rows as logits and as best tokens, in batches of which some
+// sequences want the one and some the other.
+TEST_P(LlamaModelTest, BestTokensAreTheLogitsHighest) {
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    Load(TinyLlamaOptions(), dtype);
+    LlamaModel& model = runner_->model();
+    const int32_t vocab_size = model.config().vocab_size;
+    constexpr int32_t kNumSequences = 5;
+    std::vector<std::vector<int32_t>> tokens, pages;
+    for (int32_t i = 0; i < kNumSequences; ++i) {
+      tokens.push_back(RandomTokens(20 + i, 40 + i));
+      pages.push_back({i});
+    }
+    // Bit i: sequence i asks for its best token alone.
+    std::vector<TokenId> best(kNumSequences);
+    std::vector<TokenId> highest(kNumSequences);
+    for (const int which : {0, 31, 1, 16, 10}) {
+      std::vector<BatchSequence> batch(kNumSequences);
+      std::fill(best.begin(), best.end(), -7);
+      for (int32_t i = 0; i < kNumSequences; ++i) {
+        batch[i].tokens = tokens[i];
+        batch[i].prompt_len = static_cast<int32_t>(tokens[i].size());
+        batch[i].page_table = pages[i];
+        const bool wants_best = (which >> i & 1) != 0;
+        batch[i].best_token = wants_best ? &best[i] : nullptr;
+        batch[i].logits = wants_best ? LogitsRows::kNone : LogitsRows::kLast;
+      }
+      int32_t num_rows = 0;
+      const auto keep = [&](const LogitsBlock& block) {
+        for (size_t i = 0; i < block.rows.size(); ++i) {
+          const float* row = block.logits + i * vocab_size;
+          EXPECT_EQ(which >> block.rows[i].sequence & 1, 0);
+          EXPECT_EQ(block.rows[i].position, 19 + block.rows[i].sequence);
+          highest[block.rows[i].sequence] = static_cast<TokenId>(
+              std::max_element(row, row + vocab_size) - row);
+          ++num_rows;
+        }
+        return absl::OkStatus();
+      };
+      const auto report =
+          model.Forward({batch, &runner_->cache(), keep, nullptr});
+      ASSERT_TRUE(report.ok()) << report.status();
+      int32_t num_best = 0;
+      for (int32_t i = 0; i < kNumSequences; ++i) {
+        const bool wants_best = (which >> i & 1) != 0;
+        EXPECT_EQ(best[i], wants_best ? highest[i] : -7) << which << " " << i;
+        num_best += wants_best ? 1 : 0;
+      }
+      EXPECT_EQ(num_rows, kNumSequences - num_best);
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, LlamaModelTest,

@@ -83,7 +83,7 @@ class StepPacking {
     inputs.plan = plan_;
     PackBatch(packer, inputs);
     inputs.tokens = packer.Copy(layout_.tokens().data(), batch_.num_rows);
-    PackLogitsRows(packer, inputs);
+    PackWantedRows(packer, inputs);
     for (const BatchLayout::GateGroup& group : layout_.gates()) {
       inputs.tile_indices.push_back(
           packer.Copy(group.tile_indices.data(),
@@ -98,7 +98,7 @@ class StepPacking {
 
  private:
   void PackBatch(Packer& packer, StepInputs& inputs) const;
-  void PackLogitsRows(Packer& packer, StepInputs& inputs) const;
+  void PackWantedRows(Packer& packer, StepInputs& inputs) const;
   const SelectionRule* PackRules(Packer& packer, int32_t layer) const;
 
   const BatchLayout& layout_;
@@ -133,13 +133,13 @@ void StepPacking::PackBatch(Packer& packer, StepInputs& inputs) const {
   }
 }
 
-void StepPacking::PackLogitsRows(Packer& packer, StepInputs& inputs) const {
-  const std::vector<BatchLayout::LogitsRow>& wanted = layout_.logits_rows();
-  int64_t* rows = nullptr;
-  inputs.logits_rows =
-      packer.Place<int64_t>(static_cast<int64_t>(wanted.size()), &rows);
-  if (packer.counting()) return;
-  for (size_t i = 0; i < wanted.size(); ++i) rows[i] = wanted[i].row;
+void StepPacking::PackWantedRows(Packer& packer, StepInputs& inputs) const {
+  std::vector<int64_t> rows;
+  for (const auto* wanted : {&layout_.logits_rows(), &layout_.best_rows()}) {
+    for (const BatchLayout::LogitsRow& row : *wanted) rows.push_back(row.row);
+  }
+  inputs.wanted_rows =
+      packer.Copy(rows.data(), static_cast<int64_t>(rows.size()));
 }
 
 const SelectionRule* StepPacking::PackRules(Packer& packer,

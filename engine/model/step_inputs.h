@@ -18,8 +18,9 @@ namespace seer {
 struct StepInputs {
   RaggedBatch batch;
   AttentionPlan plan;
-  const int64_t* tokens = nullptr;       // [num_rows]
-  const int64_t* logits_rows = nullptr;  // packed rows, [logits_rows().size()]
+  const int64_t* tokens = nullptr;  // [num_rows]
+  // Packed rows: of the layout's logits_rows(), then of its best_rows().
+  const int64_t* wanted_rows = nullptr;
 
   // Of the layout's gates(), in their order: the tiles that each scores.
   std::vector<const int32_t*> tile_indices;

@@ -95,10 +95,24 @@ TEST_F(StepInputsTest, EverythingArrivesInOneCopy) {
                 Array(sequences[i].page_table.data(), 2));
     }
     EXPECT_EQ(Array(inputs->tokens, host.num_rows), layout->tokens());
-    EXPECT_EQ(Array(inputs->logits_rows, 2), (std::vector<int64_t>{0, 193}));
+    EXPECT_EQ(Array(inputs->wanted_rows, 2), (std::vector<int64_t>{0, 193}));
     ASSERT_EQ(inputs->tile_indices.size(), 1u);
     EXPECT_EQ(Array(inputs->tile_indices[0], 2), (std::vector<int32_t>{0, 1}));
   }
+}
+
+TEST_F(StepInputsTest, RowsToRankFollowRowsToFetch) {
+  SplitDevice device(nullptr);
+  TransferBuffer buffer(&device);
+  TokenId best[2];
+  std::vector<BatchSequence> sequences = Mixed();
+  sequences[0].best_token = &best[0];
+  sequences[0].logits = LogitsRows::kNone;
+  sequences[1].best_token = &best[1];
+  const auto layout = BatchLayout::Build(sequences);
+  const auto inputs = SendStepInputs(*layout, limits_, &buffer);
+  ASSERT_TRUE(inputs.ok()) << inputs.status();
+  EXPECT_EQ(Array(inputs->wanted_rows, 3), (std::vector<int64_t>{193, 0, 128}));
 }
 
 TEST_F(StepInputsTest, RulesAreTheLayersOwn) {

@@ -6,10 +6,17 @@
 
 namespace seer {
 
+size_t StepResults::BestTokensOffset() const {
+  return sizeof(int64_t) * shape_.num_layers * shape_.num_sequences;
+}
+
+size_t StepResults::BestLogitsOffset() const {
+  return BestTokensOffset() + sizeof(int32_t) * shape_.best_rows;
+}
+
 size_t StepResults::LogitsOffset() const {
   constexpr size_t kAlignment = 256;
-  const size_t bytes =
-      sizeof(int64_t) * shape_.num_layers * shape_.num_sequences;
+  const size_t bytes = BestLogitsOffset() + sizeof(float) * shape_.best_rows;
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
@@ -21,6 +28,14 @@ absl::Status StepResults::Reserve(const Shape& shape) {
 
 int64_t* StepResults::counts() const {
   return reinterpret_cast<int64_t*>(buffer_->device());
+}
+
+int32_t* StepResults::best_tokens() const {
+  return reinterpret_cast<int32_t*>(buffer_->device() + BestTokensOffset());
+}
+
+float* StepResults::best_logits() const {
+  return reinterpret_cast<float*>(buffer_->device() + BestLogitsOffset());
 }
 
 float* StepResults::logits() const {
@@ -38,6 +53,12 @@ absl::Span<const int64_t> StepResults::CountsOf(int32_t layer) const {
   return {reinterpret_cast<const int64_t*>(buffer_->host()) +
               int64_t{layer} * shape_.num_sequences,
           static_cast<size_t>(shape_.num_sequences)};
+}
+
+absl::Span<const int32_t> StepResults::fetched_best_tokens() const {
+  return {
+      reinterpret_cast<const int32_t*>(buffer_->host() + BestTokensOffset()),
+      static_cast<size_t>(shape_.best_rows)};
 }
 
 const float* StepResults::fetched_logits() const {

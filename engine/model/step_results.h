@@ -11,13 +11,14 @@
 
 namespace seer {
 
-// The blocks that each layer selected and a block of logits, side by side on
-// the device, so that one copy brings them to the host.
+// The blocks that each layer selected, the best tokens and a block of logits,
+// side by side on the device, so that one copy brings them to the host.
 class StepResults {
  public:
   struct Shape {
     int32_t num_layers = 0;  // that count blocks
     int32_t num_sequences = 0;
+    int64_t best_rows = 0;
     int64_t logits_rows = 0;  // of a block
     int64_t vocab_size = 0;
   };
@@ -30,18 +31,24 @@ class StepResults {
   absl::Status Reserve(const Shape& shape);
 
   // On the device. The counts are not zero yet.
-  int64_t* counts() const;  // [num_layers, num_sequences]
-  float* logits() const;    // [logits_rows, vocab_size]
+  int64_t* counts() const;       // [num_layers, num_sequences]
+  int32_t* best_tokens() const;  // [best_rows]
+  float* best_logits() const;    // [best_rows], for the kernel that finds them
+  float* logits() const;         // [logits_rows, vocab_size]
 
-  // Brings the counts and the first `num_rows` rows of logits to the host, and
-  // waits for all work of the device.
+  // Brings the counts, the best tokens and the first `num_rows` rows of logits
+  // to the host, and waits for all work of the device.
   absl::Status Fetch(int64_t num_rows);
 
   // On the host, after Fetch: of one layer, [num_sequences].
   absl::Span<const int64_t> CountsOf(int32_t layer) const;
+  absl::Span<const int32_t> fetched_best_tokens() const;
   const float* fetched_logits() const;
 
  private:
+  // Where the parts begin, in bytes.
+  size_t BestTokensOffset() const;
+  size_t BestLogitsOffset() const;
   size_t LogitsOffset() const;
 
   Device* const device_;

@@ -32,6 +32,11 @@ float Penalize(double logit, int32_t count, const SamplingOptions& options) {
 
 }  // namespace
 
+bool DrawsHighest(const SamplingOptions& options) {
+  return options.temperature == 0.0 && options.logit_bias.empty() &&
+         !Penalizes(options);
+}
+
 Sampler::Sampler(int32_t vocab_size)
     : vocab_size_(vocab_size),
       adjusted_(vocab_size),

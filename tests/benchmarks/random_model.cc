@@ -129,6 +129,7 @@ absl::StatusOr<StepTimes> RandomModel::Decode(int64_t batch,
     return absl::InvalidArgumentError("the cache has too few pages");
   }
   std::vector<BatchSequence> sequences(batch);
+  std::vector<TokenId> best_tokens(batch);
   for (int64_t i = 0; i < batch; ++i) {
     BatchSequence& sequence = sequences[i];
     sequence.tokens = absl::MakeConstSpan(tokens).subspan(i, 1);
@@ -136,7 +137,12 @@ absl::StatusOr<StepTimes> RandomModel::Decode(int64_t batch,
     sequence.prompt_len = static_cast<int32_t>(context_len);
     sequence.page_table =
         absl::MakeConstSpan(pages_).subspan(i * pages_each, pages_each);
-    sequence.logits = LogitsRows::kLast;
+    // As the engine asks for a greedy request's next token.
+    if (model_->copies_logits()) {
+      sequence.best_token = &best_tokens[i];
+    } else {
+      sequence.logits = LogitsRows::kLast;
+    }
   }
   StepTimes times;
   SEER_RETURN_IF_ERROR(Run(sequences, &times));
