@@ -27,6 +27,17 @@ class CpuClock final : public DeviceClock {
   std::vector<absl::Time> points_;
 };
 
+// Does it all again.
+class CpuGraph final : public DeviceGraph {
+ public:
+  explicit CpuGraph(std::function<absl::Status()> enqueue)
+      : enqueue_(std::move(enqueue)) {}
+  absl::Status Enqueue() override { return enqueue_(); }
+
+ private:
+  const std::function<absl::Status()> enqueue_;
+};
+
 }  // namespace
 
 std::string CpuDevice::description() const {
@@ -60,6 +71,11 @@ absl::Status CpuDevice::Copy(void* to, const void* from, size_t size) {
 
 absl::StatusOr<int64_t> CpuDevice::FreeBytes() {
   return absl::UnimplementedError("the CPU's memory is the host's");
+}
+
+absl::StatusOr<std::unique_ptr<DeviceGraph>> CpuDevice::Record(
+    std::function<absl::Status()> enqueue) {
+  return std::make_unique<CpuGraph>(std::move(enqueue));
 }
 
 std::unique_ptr<DeviceClock> CpuDevice::MakeClock() {

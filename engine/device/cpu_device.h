@@ -32,6 +32,8 @@ class CpuDevice : public Device {
   absl::Status Synchronize() override { return absl::OkStatus(); }
   absl::StatusOr<int64_t> FreeBytes() override;
   std::unique_ptr<DeviceClock> MakeClock() override;
+  absl::StatusOr<std::unique_ptr<DeviceGraph>> Record(
+      std::function<absl::Status()> enqueue) override;
 
  private:
   Executor* const executor_;

@@ -100,6 +100,21 @@ class CudaClock final : public DeviceClock {
   int num_points_ = 0;
 };
 
+class CudaGraph final : public DeviceGraph {
+ public:
+  CudaGraph(cudaGraphExec_t graph, cudaStream_t stream)
+      : graph_(graph), stream_(stream) {}
+  ~CudaGraph() override { cudaGraphExecDestroy(graph_); }
+
+  absl::Status Enqueue() override {
+    return ToStatus(cudaGraphLaunch(graph_, stream_));
+  }
+
+ private:
+  const cudaGraphExec_t graph_;
+  const cudaStream_t stream_;
+};
+
 class CudaDevice final : public Device {
  public:
   CudaDevice(int index, std::string description, c10::Stream stream)
@@ -124,6 +139,8 @@ class CudaDevice final : public Device {
   std::unique_ptr<DeviceClock> MakeClock() override {
     return std::make_unique<CudaClock>(stream_);
   }
+  absl::StatusOr<std::unique_ptr<DeviceGraph>> Record(
+      std::function<absl::Status()> enqueue) override;
 
  private:
   const int index_;
@@ -174,6 +191,30 @@ absl::Status CudaDevice::Copy(void* to, const void* from, size_t size) {
 
 absl::Status CudaDevice::Synchronize() {
   return ToStatus(cudaStreamSynchronize(stream_));
+}
+
+absl::StatusOr<std::unique_ptr<DeviceGraph>> CudaDevice::Record(
+    std::function<absl::Status()> enqueue) {
+  // Relaxed: kernels are loaded when they are first named, which may be here.
+  SEER_RETURN_IF_ERROR(
+      ToStatus(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed)));
+  absl::Status enqueued;
+  const absl::Status thrown = CatchingExceptions([&] { enqueued = enqueue(); });
+  // Whatever happened, the stream must leave the capture.
+  cudaGraph_t graph = nullptr;
+  const absl::Status ended = ToStatus(cudaStreamEndCapture(stream_, &graph));
+  cudaGraphExec_t executable = nullptr;
+  absl::Status made;
+  if (graph != nullptr) {
+    if (thrown.ok() && enqueued.ok() && ended.ok()) {
+      made = ToStatus(cudaGraphInstantiate(&executable, graph, 0));
+    }
+    cudaGraphDestroy(graph);
+  }
+  for (const absl::Status& status : {thrown, enqueued, ended, made}) {
+    SEER_RETURN_IF_ERROR(status);
+  }
+  return std::make_unique<CudaGraph>(executable, stream_);
 }
 
 absl::StatusOr<int64_t> CudaDevice::FreeBytes() {

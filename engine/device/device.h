@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -29,6 +30,16 @@ class DeviceClock {
   // From one point to a later one, after Device::Synchronize. Zero where the
   // device could not tell.
   virtual absl::Duration Between(int begin, int end) const = 0;
+};
+
+// Work that was recorded once, to be enqueued as a whole. Borrows the device.
+class DeviceGraph {
+ public:
+  virtual ~DeviceGraph() = default;
+
+  // Enqueues the work as it was recorded: the same kernels with the same
+  // arguments, on what memory then holds.
+  virtual absl::Status Enqueue() = 0;
 };
 
 // Work is done in the order in which it was enqueued, whether through kernels,
@@ -77,6 +88,14 @@ class Device {
   virtual absl::StatusOr<int64_t> FreeBytes() = 0;
 
   virtual std::unique_ptr<DeviceClock> MakeClock() = 0;
+
+  // Records what `enqueue` enqueues, without any of it being done. It must not
+  // wait for the device, allocate its memory or use a clock, and the libraries
+  // it calls must have what they need, as they do once the same work was
+  // enqueued. Called now or by each Enqueue, so what it refers to must outlive
+  // the graph. INTERNAL: it failed, and may be enqueued as it is.
+  virtual absl::StatusOr<std::unique_ptr<DeviceGraph>> Record(
+      std::function<absl::Status()> enqueue) = 0;
 };
 
 }  // namespace seer

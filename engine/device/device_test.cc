@@ -85,6 +85,35 @@ TEST_P(DeviceTest, CopiesToWithinAndBack) {
   EXPECT_EQ(Contents(b->data(), 5000), numbers);
 }
 
+TEST_P(DeviceTest, RecordedWorkIsDoneAgainOnWhatMemoryHolds) {
+  const auto a = device_->Allocate(5000);
+  const auto b = device_->Allocate(5000);
+  ASSERT_TRUE(a.ok() && b.ok());
+  ASSERT_TRUE(device_->Synchronize().ok());
+  const auto graph = device_->Record(
+      [&] { return device_->Copy(b->data(), a->data(), 5000); });
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  for (const uint8_t factor : {1, 3}) {
+    std::vector<uint8_t> numbers = Numbers(5000);
+    for (uint8_t& number : numbers) number *= factor;
+    ASSERT_TRUE(device_->Copy(a->data(), numbers.data(), 5000).ok());
+    EXPECT_NE(Contents(b->data(), 5000), numbers);
+    ASSERT_TRUE((*graph)->Enqueue().ok());
+    EXPECT_EQ(Contents(b->data(), 5000), numbers);
+  }
+}
+
+TEST_P(DeviceTest, WorkThatCouldNotBeRecordedLeavesTheDeviceAsItWas) {
+  if (GetParam() != "cuda") GTEST_SKIP() << "nothing is recorded there";
+  EXPECT_FALSE(
+      device_->Record([] { return absl::UnavailableError("!"); }).ok());
+  // Not to be waited for while it records.
+  EXPECT_FALSE(device_->Record([&] { return device_->Synchronize(); }).ok());
+  const auto memory = device_->Allocate(100);
+  ASSERT_TRUE(memory.ok()) << memory.status();
+  EXPECT_EQ(Contents(memory->data(), 100), std::vector<uint8_t>(100, 0));
+}
+
 TEST_P(DeviceTest, ATransferBufferMovesBothWays) {
   TransferBuffer buffer(device_.get());
   ASSERT_TRUE(buffer.Reserve(3000).ok());
