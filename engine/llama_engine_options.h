@@ -28,6 +28,8 @@ struct LlamaEngineOptions {
   // of what is free beside the weights, (0, 1).
   int64_t kv_cache_bytes = 1 << 30;
   double kv_memory_fraction = 0.9;
+  // On a GPU: LlamaModelOptions::replay_decode_steps.
+  bool replay_decode_steps = true;
   std::string gate_set_file;  // the stable gate set; empty: none
   PolicyOptions policy;
   SchedulerOptions scheduler;

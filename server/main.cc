@@ -68,6 +68,10 @@ ABSL_FLAG(int64_t, kv_cache_mib, 1024,
 ABSL_FLAG(double, kv_memory_fraction, LlamaEngineOptions().kv_memory_fraction,
           "On a GPU, the share for keys and values of the memory that is free "
           "beside the weights, (0, 1).");
+ABSL_FLAG(
+    bool, replay_decode_steps, LlamaEngineOptions().replay_decode_steps,
+    "On a GPU, record steps without prompt tokens once a shape and replay "
+    "them. Off, each is enqueued anew, which is slower.");
 ABSL_FLAG(std::string, gate_set, "",
           "File of the gate set that requests use unless they name another. "
           "Empty: none, and requests are dense unless they ask for mean_pool.");
@@ -265,6 +269,7 @@ LlamaEngineOptions EngineOptions() {
   options.device = absl::GetFlag(FLAGS_device);
   options.kv_cache_bytes = BytesOfMib(absl::GetFlag(FLAGS_kv_cache_mib));
   options.kv_memory_fraction = absl::GetFlag(FLAGS_kv_memory_fraction);
+  options.replay_decode_steps = absl::GetFlag(FLAGS_replay_decode_steps);
   options.gate_set_file = absl::GetFlag(FLAGS_gate_set);
   auto& fallback = options.policy.dense_fallback;
   fallback.short_prompt_tokens = absl::GetFlag(FLAGS_dense_fallback_tokens);

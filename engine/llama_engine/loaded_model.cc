@@ -66,21 +66,25 @@ absl::StatusOr<int64_t> HostPages(const LlamaEngineOptions& options,
 absl::Status LoadWeights(const LlamaEngineOptions& options,
                          const ModelConfig& config, LoadedModel* loaded) {
   const DType dtype = DTypeOf(options);
+  LlamaModelOptions model_options;
+  model_options.replay_decode_steps = options.replay_decode_steps;
   if (options.load_format == "dummy") {
     const std::string identity =
         absl::StrCat(FingerprintConfigLines(config), "dummy=", kDummySeed);
     loaded->fingerprint = Sha256Hex(
         {reinterpret_cast<const uint8_t*>(identity.data()), identity.size()});
-    SEER_ASSIGN_OR_RETURN(loaded->model,
-                          LlamaModel::MakeRandom(config, kDummySeed, dtype,
-                                                 loaded->device.get()));
+    SEER_ASSIGN_OR_RETURN(
+        loaded->model,
+        LlamaModel::MakeRandom(config, kDummySeed, dtype, loaded->device.get(),
+                               model_options));
     return absl::OkStatus();
   }
   SEER_ASSIGN_OR_RETURN(const std::unique_ptr<const WeightFiles> files,
                         WeightFiles::Open(options.model_dir, config));
   SEER_RETURN_IF_ERROR(files->CheckFinite());
-  SEER_ASSIGN_OR_RETURN(loaded->model, LlamaModel::Load(config, *files, dtype,
-                                                        loaded->device.get()));
+  SEER_ASSIGN_OR_RETURN(loaded->model,
+                        LlamaModel::Load(config, *files, dtype,
+                                         loaded->device.get(), model_options));
   loaded->fingerprint = Fingerprint(config, *files);
   return absl::OkStatus();
 }

@@ -4,11 +4,12 @@
 #include <ATen/ops/index_select.h>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "base/status_macros.h"
 #include "engine/model/aten.h"
+#include "engine/model/layer_args.h"
+#include "engine/model/step_logits.h"
 #include "kernels/block_selection/block_selection.h"
 #include "kernels/gate_score/gate_score.h"
 #include "kernels/qk_prepare/qk_prepare.h"
@@ -17,9 +18,7 @@
 namespace seer {
 namespace {
 
-// Bytes of logits that are held at once: in fp32, to be copied to the host, and
-// in the model's dtype, to be ranked where they are.
-constexpr int64_t kLogitsBytes = 32 << 20;
+// Bytes of logits that are held at once to be ranked where they are.
 constexpr int64_t kRankedBytes = 64 << 20;
 
 // Rows of the MLP's wide intermediate that are held at once: on the CPU what
@@ -33,7 +32,7 @@ enum Point { kBegin, kPrepared, kSelected, kAttended, kNumPoints };
 
 }  // namespace
 
-ForwardPass::ForwardPass(const Model& model, const ForwardArgs& args,
+ForwardPass::ForwardPass(const ModelParts& model, const ForwardArgs& args,
                          BatchLayout layout)
     : model_(model),
       args_(args),
@@ -56,21 +55,6 @@ at::Tensor ForwardPass::View(const void* data, at::IntArrayRef shape,
   return ViewOf(data, shape, type, *model_.device);
 }
 
-RopeTable ForwardPass::rope() const {
-  RopeTable rope;
-  rope.cos = model_.tensors->rope_cos.const_data_ptr<float>();
-  rope.sin = model_.tensors->rope_sin.const_data_ptr<float>();
-  rope.num_positions = config_.context_len;
-  rope.head_dim = config_.head_dim;
-  return rope;
-}
-
-int64_t ForwardPass::LogitsRowsAtOnce() const {
-  const int64_t fit = kLogitsBytes / (config_.vocab_size * sizeof(float));
-  return std::min<int64_t>(std::max<int64_t>(1, fit),
-                           layout_.logits_rows().size());
-}
-
 int64_t ForwardPass::RankedRowsAtOnce() const {
   const int64_t fit =
       kRankedBytes / (int64_t{config_.vocab_size} * SizeOf(model_.dtype));
@@ -78,19 +62,14 @@ int64_t ForwardPass::RankedRowsAtOnce() const {
 }
 
 absl::Status ForwardPass::Send() {
-  StepLimits limits;
-  limits.num_layers = config_.num_layers;
-  limits.num_query_heads = config_.num_query_heads;
-  limits.vocab_size = config_.vocab_size;
-  limits.num_pages = args_.cache->shape().num_pages;
-  limits.context_len = config_.context_len;
-  SEER_ASSIGN_OR_RETURN(inputs_,
-                        SendStepInputs(layout_, limits, model_.inputs));
+  SEER_ASSIGN_OR_RETURN(
+      inputs_,
+      SendStepInputs(layout_, LimitsOf(config_, *args_.cache), model_.inputs));
   StepResults::Shape shape;
   shape.num_layers = has_gates() ? config_.num_layers : 0;
   shape.num_sequences = inputs_.batch.num_sequences;
   shape.best_rows = static_cast<int64_t>(layout_.best_rows().size());
-  shape.logits_rows = LogitsRowsAtOnce();
+  shape.logits_rows = LogitsRowsAtOnce(layout_, config_.vocab_size);
   shape.vocab_size = config_.vocab_size;
   SEER_RETURN_IF_ERROR(results_.Reserve(shape));
   View(results_.counts(), {shape.num_layers, shape.num_sequences}, at::kLong)
@@ -118,7 +97,7 @@ void ForwardPass::MakeTensors() {
     sets_.counts = counts_.mutable_data_ptr<int32_t>();
   }
   const PagedKv kv = args_.cache->layer(0);
-  stream_.workspace_bytes = AttentionWorkspaceBytes(backend_, AttentionOf(kv));
+  stream_.workspace_bytes = AttentionWorkspaceBytes(backend_, Attention(kv));
   for (size_t group = 0; group < layout_.gates().size(); ++group) {
     stream_.workspace_bytes =
         std::max(stream_.workspace_bytes,
@@ -136,7 +115,7 @@ GateScoreArgs ForwardPass::ScoreOf(int32_t layer, size_t group,
   score.dtype = model_.dtype;
   score.num_query_heads = config_.num_query_heads;
   score.gate = tiles.gate->layer(layer);
-  score.rope = rope();
+  score.rope = RopeOf(model_);
   score.tile_indices = inputs_.tile_indices[group];
   score.num_scored_tiles = static_cast<int32_t>(tiles.tile_indices.size());
   score.pooled_queries = pooled_queries_.const_data_ptr<float>();
@@ -167,41 +146,19 @@ absl::Status ForwardPass::Select(int32_t layer, const PagedKv& kv) {
 }
 
 absl::Status ForwardPass::Prepare(const PagedKv& kv, const at::Tensor& qkv) {
-  const int64_t heads = config_.num_query_heads;
-  const int64_t kv_heads = config_.num_kv_heads;
-  const int64_t head_dim = config_.head_dim;
-  const char* rows = static_cast<const char*>(qkv.const_data_ptr());
-  const int element = SizeOf(model_.dtype);
-  QkPrepareArgs prepare;
-  prepare.batch = inputs_.batch;
-  prepare.dtype = model_.dtype;
-  prepare.num_query_heads = config_.num_query_heads;
-  prepare.queries = rows;
-  prepare.keys = rows + heads * head_dim * element;
-  prepare.values = rows + (heads + kv_heads) * head_dim * element;
-  prepare.query_row_stride = (heads + 2 * kv_heads) * head_dim;
-  prepare.key_row_stride = prepare.query_row_stride;
-  prepare.value_row_stride = prepare.query_row_stride;
-  prepare.rope = rope();
-  prepare.roped_queries = roped_queries_.mutable_data_ptr();
-  prepare.kv = kv;
+  QkPrepareArgs prepare = QkPrepareOf(model_, inputs_, qkv.const_data_ptr(), kv,
+                                      roped_queries_.mutable_data_ptr());
   if (pooled_queries_.defined()) {
     prepare.pooled_queries = pooled_queries_.mutable_data_ptr<float>();
   }
   return QkPrepare(backend_, prepare, stream_);
 }
 
-AttentionArgs ForwardPass::AttentionOf(const PagedKv& kv) const {
-  AttentionArgs attend;
-  attend.batch = inputs_.batch;
-  attend.dtype = model_.dtype;
-  attend.num_query_heads = config_.num_query_heads;
-  attend.queries = roped_queries_.const_data_ptr();
-  attend.kv = kv;
+AttentionArgs ForwardPass::Attention(const PagedKv& kv) const {
+  AttentionArgs attend =
+      AttentionOf(model_, inputs_, roped_queries_.const_data_ptr(), kv,
+                  attention_.mutable_data_ptr());
   attend.sets = sets_;
-  attend.plan = inputs_.plan;
-  attend.scale = static_cast<float>(1.0 / std::sqrt(1.0 * config_.head_dim));
-  attend.out = attention_.mutable_data_ptr();
   return attend;
 }
 
@@ -212,7 +169,7 @@ absl::Status ForwardPass::RunAttention(int32_t layer, const at::Tensor& qkv) {
   model_.clock->Mark();
   SEER_RETURN_IF_ERROR(Select(layer, kv));
   model_.clock->Mark();
-  SEER_RETURN_IF_ERROR(Attend(backend_, AttentionOf(kv), stream_));
+  SEER_RETURN_IF_ERROR(Attend(backend_, Attention(kv), stream_));
   model_.clock->Mark();
   if (args_.trace) Trace(layer, qkv);
   return absl::OkStatus();
@@ -315,7 +272,8 @@ absl::Status ForwardPass::EmitLogits(const Residual& residual) {
     // Of the rows for the host, and behind the last of them of those that are
     // ranked here.
     const int64_t fetched =
-        std::min(LogitsRowsAtOnce(), std::max<int64_t>(0, num_fetched - first));
+        std::min(LogitsRowsAtOnce(layout_, config_.vocab_size),
+                 std::max<int64_t>(0, num_fetched - first));
     const int64_t ranked =
         first + fetched < num_fetched
             ? 0
@@ -339,19 +297,13 @@ absl::Status ForwardPass::EmitLogits(const Residual& residual) {
     if (fetched > 0 || first + ranked == num_rows) {
       SEER_RETURN_IF_ERROR(results_.Fetch(fetched));
     }
-    if (fetched > 0) SEER_RETURN_IF_ERROR(GiveLogits(first, fetched));
+    if (fetched > 0) {
+      SEER_RETURN_IF_ERROR(
+          GiveLogits(args_, layout_, results_, first, fetched));
+    }
     first += fetched + ranked;
   }
   return absl::OkStatus();
-}
-
-absl::Status ForwardPass::GiveLogits(int64_t first, int64_t count) const {
-  std::vector<LogitsBlock::Row> rows;
-  for (int64_t i = first; i < first + count; ++i) {
-    const BatchLayout::LogitsRow& row = layout_.logits_rows()[i];
-    rows.push_back({row.sequence, row.position});
-  }
-  return args_.on_logits({rows, results_.fetched_logits()});
 }
 
 absl::Status ForwardPass::Rank(const at::Tensor& logits, int64_t first) {

@@ -10,10 +10,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/device/device.h"
-#include "engine/device/transfer_buffer.h"
 #include "engine/model/batch_layout.h"
 #include "engine/model/forward_args.h"
 #include "engine/model/llama_weights.h"
+#include "engine/model/model_parts.h"
 #include "engine/model/row_ops.h"
 #include "engine/model/step_inputs.h"
 #include "engine/model/step_results.h"
@@ -24,35 +24,15 @@
 #include "kernels/dtype.h"
 #include "kernels/gate_score/gate_score.h"
 #include "kernels/paged_kv.h"
-#include "kernels/rope.h"
 
 namespace seer {
-
-// What a model keeps on its device.
-struct ModelTensors {
-  LlamaWeights weights;
-  at::Tensor rope_cos;  // fp32 [context_len, D / 2]
-  at::Tensor rope_sin;  // fp32 [context_len, D / 2]
-  at::Tensor epsilon;   // fp32 [1]
-};
 
 // Enqueues a step's work layer by layer and waits for the device only at its
 // end, where results come back.
 class ForwardPass {
  public:
-  // Of the model. Everything is borrowed.
-  struct Model {
-    const ModelConfig* config = nullptr;
-    DType dtype = DType::kBFloat16;
-    Device* device = nullptr;
-    const ModelTensors* tensors = nullptr;
-    // Kept from step to step.
-    TransferBuffer* inputs = nullptr;
-    TransferBuffer* results = nullptr;
-    DeviceClock* clock = nullptr;
-  };
-
-  ForwardPass(const Model& model, const ForwardArgs& args, BatchLayout layout);
+  ForwardPass(const ModelParts& model, const ForwardArgs& args,
+              BatchLayout layout);
 
   // Once. Throws what ATen throws. After an error the device may still work on
   // what was enqueued.
@@ -74,13 +54,11 @@ class ForwardPass {
   absl::Status Select(int32_t layer, const PagedKv& kv);
   // The arguments of one gate's tiles.
   GateScoreArgs ScoreOf(int32_t layer, size_t group, const PagedKv& kv) const;
-  AttentionArgs AttentionOf(const PagedKv& kv) const;
+  AttentionArgs Attention(const PagedKv& kv) const;
   void Trace(int32_t layer, const at::Tensor& qkv) const;
   absl::Status RunMlp(const LlamaWeights::Layer& layer,
                       Residual& residual) const;
   absl::Status EmitLogits(const Residual& residual);
-  // Hands rows [first, first + count) of logits_rows(), fetched, to the caller.
-  absl::Status GiveLogits(int64_t first, int64_t count) const;
   // Finds the best tokens by `logits` [rows, vocab_size], of best_rows() from
   // `first` on.
   absl::Status Rank(const at::Tensor& logits, int64_t first);
@@ -90,13 +68,11 @@ class ForwardPass {
   at::Tensor Empty(at::IntArrayRef shape, at::ScalarType type) const;
   at::Tensor View(const void* data, at::IntArrayRef shape,
                   at::ScalarType type) const;
-  RopeTable rope() const;
   bool has_gates() const { return !layout_.gates().empty(); }
-  // Rows of logits that are held at once.
-  int64_t LogitsRowsAtOnce() const;
+  // Rows that are ranked at once.
   int64_t RankedRowsAtOnce() const;
 
-  const Model model_;
+  const ModelParts model_;
   const ForwardArgs& args_;
   const ModelConfig& config_;
   const Backend backend_;

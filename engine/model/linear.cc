@@ -2,6 +2,7 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
 
 #include <optional>
 
@@ -55,6 +56,15 @@ at::Tensor Linear::Multiply(const at::Tensor& x) const {
   return Ops().multiply.call(x, weight_, std::nullopt, "none",
                              c10::List<std::optional<at::Scalar>>(),
                              std::nullopt);
+}
+
+void Linear::MultiplyInto(const at::Tensor& x, const at::Tensor& out) const {
+  at::Tensor product = out;
+  if (packed_) {
+    product.copy_(Multiply(x));
+  } else {
+    at::mm_out(product, x, weight_.t());
+  }
 }
 
 }  // namespace seer

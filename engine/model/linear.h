@@ -21,6 +21,9 @@ class Linear {
   // x [num_rows, num_inputs] -> [num_rows, num_outputs], of the weights' dtype,
   // accumulated in fp32.
   at::Tensor Multiply(const at::Tensor& x) const;
+  // The same, into contiguous `out` [num_rows, num_outputs]; on a GPU without
+  // allocating anything.
+  void MultiplyInto(const at::Tensor& x, const at::Tensor& out) const;
 
   int64_t num_bytes() const { return num_bytes_; }
 

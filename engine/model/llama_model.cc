@@ -11,7 +11,9 @@
 #include "base/status_macros.h"
 #include "engine/model/aten.h"
 #include "engine/model/batch_layout.h"
+#include "engine/model/decoder.h"
 #include "engine/model/forward_pass.h"
+#include "engine/model/model_parts.h"
 #include "engine/model/weight_source.h"
 #include "kernels/attention/attention.h"
 #include "kernels/ragged_batch.h"
@@ -64,20 +66,21 @@ LlamaModel::~LlamaModel() = default;
 
 absl::StatusOr<std::unique_ptr<LlamaModel>> LlamaModel::Load(
     const ModelConfig& config, const WeightFiles& files, DType dtype,
-    Device* device) {
+    Device* device, const LlamaModelOptions& options) {
   FileWeights source(&files);
-  return Make(config, source, dtype, device);
+  return Make(config, source, dtype, device, options);
 }
 
 absl::StatusOr<std::unique_ptr<LlamaModel>> LlamaModel::MakeRandom(
-    const ModelConfig& config, uint64_t seed, DType dtype, Device* device) {
+    const ModelConfig& config, uint64_t seed, DType dtype, Device* device,
+    const LlamaModelOptions& options) {
   RandomWeights source(seed);
-  return Make(config, source, dtype, device);
+  return Make(config, source, dtype, device, options);
 }
 
 absl::StatusOr<std::unique_ptr<LlamaModel>> LlamaModel::Make(
     const ModelConfig& config, WeightSource& source, DType dtype,
-    Device* device) {
+    Device* device, const LlamaModelOptions& options) {
   SEER_ASSIGN_OR_RETURN(const RopeFrequencies frequencies,
                         MakeRopeFrequencies(config.rope));
   SEER_RETURN_IF_ERROR(device->BindThisThread());
@@ -95,6 +98,10 @@ absl::StatusOr<std::unique_ptr<LlamaModel>> LlamaModel::Make(
         at::full({1}, config.rms_norm_eps,
                  at::TensorOptions(at::kFloat).device(aten_device));
     model->tensors_ = std::move(tensors);
+    if (model->copies_logits()) {
+      model->decoder_ = std::make_unique<Decoder>(model->Parts(),
+                                                  options.replay_decode_steps);
+    }
     return absl::OkStatus();
   }));
   SEER_RETURN_IF_ERROR(device->Synchronize());
@@ -123,29 +130,50 @@ int64_t LlamaModel::StepBytes(int64_t num_rows, int64_t num_sequences) const {
   constexpr int64_t kLogits = int64_t{160} << 20;
   // Workspaces and code of the GPU's libraries.
   constexpr int64_t kLibraries = int64_t{512} << 20;
-  const int64_t bytes =
-      num_rows * row_values * element +
-      num_tiles * config_.num_query_heads * head_bytes +
-      AttentionBytes(config_, dtype_, device_->backend(), num_sequences);
+  const Backend backend = device_->backend();
+  int64_t attention = AttentionBytes(config_, dtype_, backend, num_sequences);
+  if (decoder_ != nullptr) {
+    // Decode steps keep a workspace of their own.
+    const int32_t rows =
+        Decoder::RowsOf(backend, static_cast<int32_t>(std::min<int64_t>(
+                                     num_sequences, Decoder::kMaxRows)));
+    attention += AttentionBytes(config_, dtype_, backend, rows);
+  }
+  const int64_t bytes = num_rows * row_values * element +
+                        num_tiles * config_.num_query_heads * head_bytes +
+                        attention;
   // The allocator cannot fill every gap.
   return bytes + bytes / 4 + kLogits + kLibraries;
+}
+
+ModelParts LlamaModel::Parts() {
+  ModelParts parts;
+  parts.config = &config_;
+  parts.dtype = dtype_;
+  parts.device = device_;
+  parts.tensors = tensors_.get();
+  parts.inputs = &inputs_;
+  parts.results = &results_;
+  parts.clock = clock_.get();
+  return parts;
+}
+
+int64_t LlamaModel::num_replays() const {
+  return decoder_ == nullptr ? 0 : decoder_->num_replays();
 }
 
 absl::StatusOr<ForwardReport> LlamaModel::Forward(const ForwardArgs& args) {
   SEER_ASSIGN_OR_RETURN(BatchLayout layout, BatchLayout::Build(args.sequences));
   SEER_RETURN_IF_ERROR(device_->BindThisThread());
-  ForwardPass::Model model;
-  model.config = &config_;
-  model.dtype = dtype_;
-  model.device = device_;
-  model.tensors = tensors_.get();
-  model.inputs = &inputs_;
-  model.results = &results_;
-  model.clock = clock_.get();
   absl::StatusOr<ForwardReport> report = CatchingExceptions(
       "a forward pass", [&]() -> absl::StatusOr<ForwardReport> {
         const c10::InferenceMode inference;
-        return ForwardPass(model, args, std::move(layout)).Run();
+        if (decoder_ != nullptr && Decoder::Takes(args)) {
+          absl::StatusOr<ForwardReport> decoded = decoder_->Run(args, layout);
+          if (!absl::IsUnimplemented(decoded.status())) return decoded;
+          decoder_ = nullptr;  // a shape that has no kernel for it
+        }
+        return ForwardPass(Parts(), args, std::move(layout)).Run();
       });
   // What was enqueued before an error may still read this step's arrays. If
   // the device itself failed, it says so here too.

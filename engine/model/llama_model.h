@@ -15,8 +15,17 @@
 
 namespace seer {
 
+class Decoder;
+struct ModelParts;
 struct ModelTensors;
 class WeightSource;
+
+struct LlamaModelOptions {
+  // Where the host does not share the device's memory: steps of generated rows
+  // only are recorded, and replayed when their shape comes again. Results are
+  // the same bit for bit.
+  bool replay_decode_steps = true;
+};
 
 // Not thread-safe: one call at a time. On the CPU, on the thread whose ATen
 // threads the device's executor uses.
@@ -28,13 +37,14 @@ class LlamaModel {
   // INTERNAL: the weights cannot be loaded.
   static absl::StatusOr<std::unique_ptr<LlamaModel>> Load(
       const ModelConfig& config, const WeightFiles& files, DType dtype,
-      Device* device);
+      Device* device, const LlamaModelOptions& options = {});
 
   // The same with random weights, for speed runs: what is computed is finite
   // and means nothing. The seed gives the same weights again on a device of
   // the same kind.
   static absl::StatusOr<std::unique_ptr<LlamaModel>> MakeRandom(
-      const ModelConfig& config, uint64_t seed, DType dtype, Device* device);
+      const ModelConfig& config, uint64_t seed, DType dtype, Device* device,
+      const LlamaModelOptions& options = {});
 
   ~LlamaModel();
   LlamaModel(const LlamaModel&) = delete;
@@ -56,6 +66,8 @@ class LlamaModel {
   // cheaper thing to ask for, and elsewhere the dearer.
   bool copies_logits() const { return !device_->shares_host_memory(); }
   int64_t weight_bytes() const;
+  // Steps so far that were replayed.
+  int64_t num_replays() const;
 
   // An upper estimate of what a step of `num_rows` rows of `num_sequences`
   // takes of the device's memory beside weights, cache and gates.
@@ -65,7 +77,8 @@ class LlamaModel {
   LlamaModel(const ModelConfig& config, DType dtype, Device* device);
   static absl::StatusOr<std::unique_ptr<LlamaModel>> Make(
       const ModelConfig& config, WeightSource& source, DType dtype,
-      Device* device);
+      Device* device, const LlamaModelOptions& options);
+  ModelParts Parts();
 
   const ModelConfig config_;
   const DType dtype_;
@@ -74,6 +87,7 @@ class LlamaModel {
   TransferBuffer inputs_;
   TransferBuffer results_;
   const std::unique_ptr<DeviceClock> clock_;
+  std::unique_ptr<Decoder> decoder_;  // null: every step is a ForwardPass
 };
 
 }  // namespace seer

@@ -24,24 +24,37 @@ RowOps::RowOps(const Device& device, DType dtype, double epsilon,
       epsilon_(epsilon),
       epsilon_tensor_(epsilon_tensor) {}
 
-at::Tensor RowOps::NormWithAten(const at::Tensor& x,
-                                const at::Tensor& weight) const {
+void RowOps::NormWithAten(const at::Tensor& x, const at::Tensor& weight,
+                          at::Tensor out) const {
   // The squares are summed in fp32, whatever x is.
   const at::Tensor norm = at::linalg_vector_norm(x, 2, at::IntArrayRef{-1},
                                                  /*keepdim=*/true, at::kFloat);
   const at::Tensor scale = at::addcmul(epsilon_tensor_, norm, norm,
                                        1.0 / static_cast<double>(x.size(1)))
                                .rsqrt_();
-  at::Tensor y = at::empty_like(x);
-  at::mul_out(y, x, scale);
-  return y.mul_(weight);
+  at::mul_out(out, x, scale);
+  out.mul_(weight);
 }
 
 absl::StatusOr<at::Tensor> RowOps::AddAndNorm(const at::Tensor& x,
                                               const at::Tensor& addend,
                                               const at::Tensor& weight) const {
+  const at::Tensor out = at::empty_like(x);
+  const absl::Status status = AddAndNormInto(x, addend, weight, out);
+  if (!absl::IsUnimplemented(status)) {
+    SEER_RETURN_IF_ERROR(status);
+    return out;
+  }
+  if (addend.defined()) x.add_(addend);
+  NormWithAten(x, weight, out);
+  return out;
+}
+
+absl::Status RowOps::AddAndNormInto(const at::Tensor& x,
+                                    const at::Tensor& addend,
+                                    const at::Tensor& weight,
+                                    const at::Tensor& out) const {
   if (backend_ == Backend::kCuda) {
-    const at::Tensor out = at::empty_like(x);
     RmsNormArgs args;
     args.dtype = dtype_;
     args.num_rows = x.size(0);
@@ -51,32 +64,36 @@ absl::StatusOr<at::Tensor> RowOps::AddAndNorm(const at::Tensor& x,
     args.weight = weight.const_data_ptr();
     args.epsilon = static_cast<float>(epsilon_);
     args.out = out.mutable_data_ptr();
-    const absl::Status status = RmsNorm(backend_, args, stream_);
-    if (status.ok()) return out;
-    // A width that no kernel is made for.
-    if (!absl::IsUnimplemented(status)) return status;
+    return RmsNorm(backend_, args, stream_);
   }
   if (addend.defined()) x.add_(addend);
-  return NormWithAten(x, weight);
+  NormWithAten(x, weight, out);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<at::Tensor> RowOps::SiluMul(const at::Tensor& gate_up) const {
+  const at::Tensor out =
+      at::empty({gate_up.size(0), gate_up.size(1) / 2}, gate_up.options());
+  SEER_RETURN_IF_ERROR(SiluMulInto(gate_up, out));
+  return out;
+}
+
+absl::Status RowOps::SiluMulInto(const at::Tensor& gate_up,
+                                 const at::Tensor& out) const {
   const int64_t width = gate_up.size(1) / 2;
   if (backend_ != Backend::kCuda) {
-    at::Tensor active = at::silu(gate_up.narrow(1, 0, width));
+    at::Tensor active = out;
+    at::silu_out(active, gate_up.narrow(1, 0, width));
     active.mul_(gate_up.narrow(1, width, width));
-    return active;
+    return absl::OkStatus();
   }
-  const at::Tensor active =
-      at::empty({gate_up.size(0), width}, gate_up.options());
   SiluMulArgs args;
   args.dtype = dtype_;
   args.num_rows = gate_up.size(0);
   args.width = static_cast<int32_t>(width);
   args.gate_up = gate_up.const_data_ptr();
-  args.out = active.mutable_data_ptr();
-  SEER_RETURN_IF_ERROR(seer::SiluMul(backend_, args, stream_));
-  return active;
+  args.out = out.mutable_data_ptr();
+  return seer::SiluMul(backend_, args, stream_);
 }
 
 }  // namespace seer

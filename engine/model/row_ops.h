@@ -26,12 +26,23 @@ class RowOps {
                                         const at::Tensor& addend,
                                         const at::Tensor& weight) const;
 
+  // The same, into `out` as x; on a GPU without allocating anything.
+  // UNIMPLEMENTED: there, a width that no kernel is made for.
+  absl::Status AddAndNormInto(const at::Tensor& x, const at::Tensor& addend,
+                              const at::Tensor& weight,
+                              const at::Tensor& out) const;
+
   // silu(gate) * up of contiguous rows [num_rows, 2 I], gate first ->
   // [num_rows, I]. INTERNAL: the kernel failed.
   absl::StatusOr<at::Tensor> SiluMul(const at::Tensor& gate_up) const;
 
+  // The same, into `out` [num_rows, I].
+  absl::Status SiluMulInto(const at::Tensor& gate_up,
+                           const at::Tensor& out) const;
+
  private:
-  at::Tensor NormWithAten(const at::Tensor& x, const at::Tensor& weight) const;
+  void NormWithAten(const at::Tensor& x, const at::Tensor& weight,
+                    at::Tensor out) const;
 
   const Backend backend_;
   const DeviceStream stream_;

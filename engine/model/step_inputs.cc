@@ -69,11 +69,18 @@ class Packer {
   size_t bytes_ = 0;
 };
 
+// A tile that kernels pass over.
+constexpr Tile kNoRows;
+
 // Packs a step; run twice, to count and to write.
 class StepPacking {
  public:
-  StepPacking(const BatchLayout& layout, const StepLimits& limits)
-      : layout_(layout), limits_(limits), batch_(layout.batch()) {
+  StepPacking(const BatchLayout& layout, const StepLimits& limits,
+              int32_t min_rows)
+      : layout_(layout),
+        limits_(limits),
+        batch_(layout.batch()),
+        num_added_(std::max(0, min_rows - batch_.num_rows)) {
     plan_ = PlanAttention(batch_, &parts_);
   }
 
@@ -81,8 +88,10 @@ class StepPacking {
     StepInputs inputs;
     inputs.batch = batch_;
     inputs.plan = plan_;
+    inputs.batch.num_sequences += num_added_;
+    inputs.batch.num_tiles += num_added_;
+    inputs.batch.num_rows += num_added_;
     PackBatch(packer, inputs);
-    inputs.tokens = packer.Copy(layout_.tokens().data(), batch_.num_rows);
     PackWantedRows(packer, inputs);
     for (const BatchLayout::GateGroup& group : layout_.gates()) {
       inputs.tile_indices.push_back(
@@ -98,31 +107,41 @@ class StepPacking {
 
  private:
   void PackBatch(Packer& packer, StepInputs& inputs) const;
+  // Of a row, tile or sequence each; and what stands for an added one.
+  template <class T>
+  const T* CopyAndAdd(Packer& packer, const T* begin, int64_t count,
+                      const T& added) const;
   void PackWantedRows(Packer& packer, StepInputs& inputs) const;
   const SelectionRule* PackRules(Packer& packer, int32_t layer) const;
 
   const BatchLayout& layout_;
   const StepLimits& limits_;
   const RaggedBatch batch_;
+  const int32_t num_added_;
   AttentionPlan plan_;
   std::vector<PromptPart> parts_;
 };
 
-// Slices and parts, which point to page tables.
+// Page tables, whose lengths change from step to step, come last; slices and
+// parts point to them.
 void StepPacking::PackBatch(Packer& packer, StepInputs& inputs) const {
+  SequenceSlice* slices = nullptr;
+  inputs.batch.sequences =
+      packer.Place<SequenceSlice>(inputs.batch.num_sequences, &slices);
+  inputs.batch.tiles =
+      CopyAndAdd(packer, batch_.tiles, batch_.num_tiles, kNoRows);
+  inputs.tokens =
+      CopyAndAdd(packer, layout_.tokens().data(), batch_.num_rows, int64_t{0});
+  PromptPart* parts = nullptr;
+  inputs.plan.parts = packer.Place<PromptPart>(plan_.num_parts, &parts);
   std::vector<const int32_t*> page_tables;
   for (int32_t i = 0; i < batch_.num_sequences; ++i) {
     const SequenceSlice& slice = batch_.sequences[i];
     page_tables.push_back(
         packer.Copy(slice.page_table, NumBlocks(PositionEnd(slice))));
   }
-  SequenceSlice* slices = nullptr;
-  inputs.batch.sequences =
-      packer.Place<SequenceSlice>(batch_.num_sequences, &slices);
-  inputs.batch.tiles = packer.Copy(batch_.tiles, batch_.num_tiles);
-  PromptPart* parts = nullptr;
-  inputs.plan.parts = packer.Place<PromptPart>(plan_.num_parts, &parts);
   if (packer.counting()) return;
+  std::fill_n(slices, inputs.batch.num_sequences, SequenceSlice());
   for (int32_t i = 0; i < batch_.num_sequences; ++i) {
     slices[i] = batch_.sequences[i];
     slices[i].page_table = page_tables[i];
@@ -131,6 +150,17 @@ void StepPacking::PackBatch(Packer& packer, StepInputs& inputs) const {
     parts[i] = parts_[i];
     parts[i].page_table = page_tables[batch_.tiles[parts[i].tile].sequence];
   }
+}
+
+template <class T>
+const T* StepPacking::CopyAndAdd(Packer& packer, const T* begin, int64_t count,
+                                 const T& added) const {
+  T* host = nullptr;
+  T* const device = packer.Place<T>(count + num_added_, &host);
+  if (host != nullptr) {
+    std::fill_n(std::copy_n(begin, count, host), num_added_, added);
+  }
+  return device;
 }
 
 void StepPacking::PackWantedRows(Packer& packer, StepInputs& inputs) const {
@@ -156,9 +186,10 @@ const SelectionRule* StepPacking::PackRules(Packer& packer,
 
 absl::StatusOr<StepInputs> SendStepInputs(const BatchLayout& layout,
                                           const StepLimits& limits,
-                                          TransferBuffer* buffer) {
+                                          TransferBuffer* buffer,
+                                          int32_t min_rows) {
   SEER_RETURN_IF_ERROR(Check(layout, limits));
-  const StepPacking packing(layout, limits);
+  const StepPacking packing(layout, limits, min_rows);
   Packer counter;
   packing.Pack(counter);
   SEER_RETURN_IF_ERROR(buffer->Reserve(counter.bytes()));

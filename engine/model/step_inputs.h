@@ -37,6 +37,11 @@ struct StepLimits {
   int64_t context_len = 0;
 };
 
+// `min_rows` is for a step of one generated row a sequence, or 0: the batch
+// then has at least so many rows, sequences and tiles, of which those beyond
+// the step's own are token 0 and tiles of no rows, and what `batch` and
+// `tokens` point to depends only on the buffer and on how many those are.
+//
 // Checks the step, which a GPU's kernels do not, packs its arrays and enqueues
 // their one copy to the device. Valid until `buffer` is used again, for which
 // the device must be done with this step.
@@ -44,7 +49,8 @@ struct StepLimits {
 // that is not as kernels/ragged_batch.h describes it.
 absl::StatusOr<StepInputs> SendStepInputs(const BatchLayout& layout,
                                           const StepLimits& limits,
-                                          TransferBuffer* buffer);
+                                          TransferBuffer* buffer,
+                                          int32_t min_rows = 0);
 
 }  // namespace seer
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -113,6 +114,37 @@ TEST_F(StepInputsTest, RowsToRankFollowRowsToFetch) {
   const auto inputs = SendStepInputs(*layout, limits_, &buffer);
   ASSERT_TRUE(inputs.ok()) << inputs.status();
   EXPECT_EQ(Array(inputs->wanted_rows, 3), (std::vector<int64_t>{193, 0, 128}));
+}
+
+TEST_F(StepInputsTest, AddedRowsAreTilesOfNoRowsInFixedPlaces) {
+  SplitDevice device(nullptr);
+  TransferBuffer buffer(&device);
+  const std::vector<BatchSequence> three = {Rows(130, 131, 129),
+                                            Rows(70, 71, 65), Rows(3, 4, 2)};
+  const std::vector<BatchSequence> one = {Rows(300, 301, 290)};
+  std::optional<StepInputs> first;
+  for (const std::vector<BatchSequence>& sequences : {three, one}) {
+    const auto layout = BatchLayout::Build(sequences);
+    const auto inputs = SendStepInputs(*layout, limits_, &buffer, 4);
+    ASSERT_TRUE(inputs.ok()) << inputs.status();
+    EXPECT_EQ(inputs->batch.num_sequences, 4);
+    EXPECT_EQ(inputs->batch.num_tiles, 4);
+    EXPECT_EQ(inputs->batch.num_prompt_tiles, 0);
+    EXPECT_EQ(inputs->batch.num_rows, 4);
+    for (int i = 0; i < 4; ++i) {
+      const bool is_own = i < static_cast<int>(sequences.size());
+      EXPECT_EQ(inputs->batch.tiles[i].num_rows, is_own ? 1 : 0);
+      EXPECT_EQ(inputs->tokens[i], is_own ? layout->tokens()[i] : 0);
+      if (!is_own) continue;
+      EXPECT_EQ(inputs->batch.tiles[i].sequence, i);
+      EXPECT_EQ(inputs->batch.sequences[i].page_table[0],
+                sequences[i].page_table[0]);
+    }
+    if (!first.has_value()) first = *inputs;
+    EXPECT_EQ(inputs->batch.sequences, first->batch.sequences);
+    EXPECT_EQ(inputs->batch.tiles, first->batch.tiles);
+    EXPECT_EQ(inputs->tokens, first->tokens);
+  }
 }
 
 TEST_F(StepInputsTest, RulesAreTheLayersOwn) {

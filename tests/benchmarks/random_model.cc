@@ -58,8 +58,11 @@ absl::StatusOr<std::unique_ptr<RandomModel>> RandomModel::Make(
                         OpenDevice(options.device, made->executor_.get()));
   made->executor_->BindThisThread();
   Device* const device = made->device_.get();
-  SEER_ASSIGN_OR_RETURN(made->model_,
-                        LlamaModel::MakeRandom(config, kSeed, dtype, device));
+  LlamaModelOptions model_options;
+  model_options.replay_decode_steps = options.replay_decode_steps;
+  SEER_ASSIGN_OR_RETURN(
+      made->model_,
+      LlamaModel::MakeRandom(config, kSeed, dtype, device, model_options));
   SEER_ASSIGN_OR_RETURN(
       made->cache_,
       KvCache::Allocate({config.num_layers, config.num_kv_heads,

@@ -41,6 +41,7 @@ class RandomModel {
     std::string dtype = "bfloat16";
     int num_threads = 1;    // of the CPU
     int64_t num_pages = 0;  // of the cache
+    bool replay_decode_steps = true;
   };
   static absl::StatusOr<std::unique_ptr<RandomModel>> Make(
       const Options& options);

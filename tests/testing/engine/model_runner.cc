@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <random>
 #include <utility>
@@ -18,7 +19,8 @@ ModelRunner::ModelRunner() = default;
 
 absl::StatusOr<std::unique_ptr<ModelRunner>> ModelRunner::Load(
     const std::string& folder, DType dtype, int64_t num_pages,
-    const std::string& device, int num_threads) {
+    const std::string& device, int num_threads,
+    const LlamaModelOptions& options) {
   std::unique_ptr<ModelRunner> runner(new ModelRunner());
   runner->executor_ = std::make_unique<AtenExecutor>(num_threads);
   SEER_ASSIGN_OR_RETURN(runner->device_,
@@ -29,7 +31,7 @@ absl::StatusOr<std::unique_ptr<ModelRunner>> ModelRunner::Load(
                         WeightFiles::Open(folder, config));
   SEER_ASSIGN_OR_RETURN(
       runner->model_,
-      LlamaModel::Load(config, *files, dtype, runner->device_.get()));
+      LlamaModel::Load(config, *files, dtype, runner->device_.get(), options));
   SEER_ASSIGN_OR_RETURN(
       runner->cache_, KvCache::Allocate({config.num_layers, config.num_kv_heads,
                                          config.head_dim, dtype, num_pages},
@@ -85,6 +87,8 @@ const GateState& ModelRunner::StateOf(const Gate* gate) {
 
 absl::Status ModelRunner::Step(absl::Span<const Slice> slices) {
   std::vector<BatchSequence> batch;
+  const bool asks_for_best = !traces_ && model_->copies_logits();
+  std::vector<TokenId> best_tokens(slices.size());
   for (const Slice& slice : slices) {
     Sequence& s = sequences_[slice.sequence];
     BatchSequence part;
@@ -99,6 +103,7 @@ absl::Status ModelRunner::Step(absl::Span<const Slice> slices) {
       part.plan = &s.plan;
       part.gate = &StateOf(s.gate_set->gate.get());
     }
+    if (asks_for_best) part.best_token = &best_tokens[batch.size()];
     batch.push_back(part);
   }
   const int64_t vocab_size = model_->config().vocab_size;
@@ -111,11 +116,14 @@ absl::Status ModelRunner::Step(absl::Span<const Slice> slices) {
     }
     return absl::OkStatus();
   };
-  const auto trace = [&](const LayerTrace& t) { Record(t, slices); };
+  std::function<void(const LayerTrace&)> trace;
+  if (traces_) trace = [&](const LayerTrace& t) { Record(t, slices); };
   SEER_RETURN_IF_ERROR(
       model_->Forward({batch, &cache_, on_logits, trace}).status());
-  for (const Slice& slice : slices) {
-    sequences_[slice.sequence].num_computed += slice.num_rows;
+  for (size_t i = 0; i < slices.size(); ++i) {
+    Sequence& s = sequences_[slices[i].sequence];
+    s.num_computed += slices[i].num_rows;
+    if (asks_for_best) s.best_tokens.push_back(best_tokens[i]);
   }
   return absl::OkStatus();
 }

@@ -19,6 +19,7 @@
 #include "engine/kv_cache/kv_cache.h"
 #include "engine/model/aten_executor.h"
 #include "engine/model/llama_model.h"
+#include "engine/token.h"
 #include "tests/testing/kernels/typed_array.h"
 
 namespace seer {
@@ -35,7 +36,11 @@ class ModelRunner {
     int64_t num_computed = 0;
     std::vector<float> logits;        // [num_computed, vocab_size]
     std::vector<LayerBlocks> blocks;  // [num_layers]
-    // Sets as attention read them: by (layer, tile, head), a bit a block.
+    // Where the device copies logits and steps are not traced: by the last row
+    // of each step.
+    std::vector<TokenId> best_tokens;
+    // Of traced steps. Sets as attention read them: by (layer, tile, head), a
+    // bit a block.
     std::map<std::vector<int32_t>, std::vector<bool>> sets;
     // What the gate gave, by the same; none for a dense sequence.
     std::map<std::vector<int32_t>, std::vector<float>> gate_logits;
@@ -52,7 +57,12 @@ class ModelRunner {
   // OpenTestDevice.
   static absl::StatusOr<std::unique_ptr<ModelRunner>> Load(
       const std::string& folder, DType dtype, int64_t num_pages,
-      const std::string& device = "cpu", int num_threads = 1);
+      const std::string& device = "cpu", int num_threads = 1,
+      const LlamaModelOptions& options = {});
+
+  // Steps are traced, unless told otherwise; the model has faster ways for some
+  // steps that are not.
+  void set_traces(bool traces) { traces_ = traces; }
 
   // `tokens` beyond `prompt_len` are rows to be generated. The budget applies
   // to the prompt; `gate_set` null: dense.
@@ -84,6 +94,7 @@ class ModelRunner {
   std::vector<int32_t> free_pages_;
   std::vector<Sequence> sequences_;
   std::map<const Gate*, GateState> gates_;
+  bool traces_ = true;
 };
 
 }  // namespace seer

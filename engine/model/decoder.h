@@ -1,0 +1,81 @@
+// Steps of generated rows only, recorded once a shape and then replayed.
+#ifndef SEER_ENGINE_MODEL_DECODER_H_
+#define SEER_ENGINE_MODEL_DECODER_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/device/device.h"
+#include "engine/model/batch_layout.h"
+#include "engine/model/decode_step.h"
+#include "engine/model/forward_args.h"
+#include "engine/model/model_parts.h"
+#include "engine/model/step_results.h"
+
+namespace seer {
+
+// Enqueueing a step's hundreds of operators one by one takes the host longer
+// than small steps take a GPU. All are the same from step to step but for what
+// the buffers hold, if the shape is: so rows are rounded up to a few numbers,
+// and what bounds attention to powers of two. A row's results do not depend on
+// whether its step was replayed.
+class Decoder {
+ public:
+  static constexpr int32_t kMaxRows = 256;
+
+  // What a step of `num_rows`, 1..kMaxRows, is rounded up to: on a GPU a power
+  // of two; elsewhere, where no kernel takes a tile without rows, itself.
+  static int32_t RowsOf(Backend backend, int32_t num_rows);
+
+  // Whether Run can do it: one generated row a sequence, at most kMaxRows, and
+  // no trace.
+  static bool Takes(const ForwardArgs& args);
+
+  // Allocates its tensors; throws what ATen throws. `replays` false: every step
+  // is enqueued anew.
+  Decoder(const ModelParts& model, bool replays);
+
+  // As LlamaModel::Forward. Throws what ATen throws. The report of a replayed
+  // step has no times: its kernels are not apart.
+  absl::StatusOr<ForwardReport> Run(const ForwardArgs& args,
+                                    const BatchLayout& layout);
+
+  int64_t num_replays() const { return num_replays_; }
+
+ private:
+  // Rows, and the bound of attention's blocks.
+  using Shape = std::pair<int32_t, int32_t>;
+  // What a recording has in it beside its shape.
+  using Places = std::array<const void*, 7>;
+
+  absl::StatusOr<StepInputs> Send(const ForwardArgs& args,
+                                  const BatchLayout& layout);
+  DecodeStep MakeStep(const StepInputs& inputs, const KvCache& cache);
+  // Whether it was replayed.
+  absl::StatusOr<bool> Enqueue(const DecodeStep& step, const Shape& shape,
+                               const Places& places);
+  absl::Status Emit(const ForwardArgs& args, const BatchLayout& layout,
+                    const StepInputs& inputs);
+  ForwardReport Report() const;
+
+  const ModelParts model_;
+  const DecodeTensors tensors_;
+  StepResults results_;
+  at::Tensor workspace_;  // of attention, bytes; grows
+  bool replays_;
+  int64_t num_replays_ = 0;
+  Places places_ = {};  // of all recordings
+  // Null: ran once, so that libraries have what they need.
+  std::map<Shape, std::unique_ptr<DeviceGraph>> graphs_;
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_MODEL_DECODER_H_

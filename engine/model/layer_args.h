@@ -1,0 +1,31 @@
+// The arguments of a layer's kernels, as every pass of a model gives them.
+#ifndef SEER_ENGINE_MODEL_LAYER_ARGS_H_
+#define SEER_ENGINE_MODEL_LAYER_ARGS_H_
+
+#include "engine/kv_cache/kv_cache.h"
+#include "engine/model/model_parts.h"
+#include "engine/model/step_inputs.h"
+#include "engine/weights/model_config.h"
+#include "kernels/attention/attention.h"
+#include "kernels/paged_kv.h"
+#include "kernels/qk_prepare/qk_prepare.h"
+#include "kernels/rope.h"
+
+namespace seer {
+
+StepLimits LimitsOf(const ModelConfig& config, const KvCache& cache);
+
+RopeTable RopeOf(const ModelParts& model);
+
+// `qkv` dtype [num_rows, Hq + 2 Hk, D]: queries, keys, values; `queries` dtype
+// [num_rows, Hq, D], out. Without pools of queries.
+QkPrepareArgs QkPrepareOf(const ModelParts& model, const StepInputs& inputs,
+                          const void* qkv, const PagedKv& kv, void* queries);
+
+// `queries` and `out` dtype [num_rows, Hq, D]. Without sets: all dense.
+AttentionArgs AttentionOf(const ModelParts& model, const StepInputs& inputs,
+                          const void* queries, const PagedKv& kv, void* out);
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_MODEL_LAYER_ARGS_H_
