@@ -26,7 +26,7 @@ struct Guest {
   int32_t num_generated = 0;
 };
 
-// Batches of 1 to 9 rows, each for some steps; contexts that pass powers of two
+// Batches of 1 to 8 rows, each for some steps; contexts that pass powers of two
 // blocks while they are generated; pages freed by nobody, so each has its own.
 constexpr Guest kGuests[] = {
     {0, 60, 70}, {5, 500, 40},   {6, 3, 20},  {11, 127, 30}, {12, 250, 25},
