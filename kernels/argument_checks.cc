@@ -155,10 +155,10 @@ absl::Status CheckRopeTable(const RaggedBatch& batch, const RopeTable& rope,
 absl::Status CheckHeads(int32_t num_query_heads, int32_t num_kv_heads) {
   if (num_query_heads < 1 || num_kv_heads < 1 ||
       num_query_heads % num_kv_heads != 0 ||
-      num_query_heads / num_kv_heads > 16) {
+      num_query_heads / num_kv_heads > kMaxQueryGroup) {
     return absl::InvalidArgumentError(
         absl::StrCat(num_query_heads, " query heads over ", num_kv_heads,
-                     " KV heads, want a group of 1..16"));
+                     " KV heads, want a group of 1..", kMaxQueryGroup));
   }
   return absl::OkStatus();
 }

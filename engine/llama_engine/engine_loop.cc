@@ -75,6 +75,7 @@ void EngineLoop::Add(std::unique_ptr<RequestRun> run) {
   const SelectionPlan& selection = run->policy().plan;
   lengths.blocks_a_tile = selection.BlocksATile();
   lengths.dense_last_tiles = selection.effective.dense_last_blocks;
+  lengths.scores_prompt = request.num_prompt_logprobs.has_value();
   const RequestId id = next_id_++;
   const absl::Status status = parts_.scheduler->Add(id, lengths);
   if (status.ok()) {

@@ -33,6 +33,7 @@ int64_t TileBlocks(const SequenceLengths& lengths, int64_t block) {
 void AddPromptWork(const SequenceLengths& lengths, int64_t begin,
                    int64_t num_tokens, StepWork* work) {
   work->prompt_tokens += num_tokens;
+  if (lengths.scores_prompt) work->scored_tokens += num_tokens;
   for (int64_t block = begin / kBlockSize;
        block < NumBlocks(begin + num_tokens); ++block) {
     work->prompt_blocks += TileBlocks(lengths, block);

@@ -59,6 +59,8 @@ struct SequenceLengths {
   // tiles read all they see. For predictions only.
   int64_t blocks_a_tile = std::numeric_limits<int64_t>::max();
   int64_t dense_last_tiles = 0;
+  // Whether the logits of every row of the prompt are wanted; likewise.
+  bool scores_prompt = false;
 };
 
 // Not thread-safe: called by the engine thread. A plan is open from Plan() to

@@ -437,8 +437,11 @@ TEST(Scheduler, CountsTheBlocksThatPromptsRead) {
   lengths.blocks_a_tile = 4;
   lengths.dense_last_tiles = 2;
   ASSERT_TRUE(scheduler.Add(1, lengths).ok());
-  ASSERT_TRUE(scheduler.Add(2, {100, 2, 1}).ok());
+  SequenceLengths scored = {100, 2, 1};
+  scored.scores_prompt = true;
+  ASSERT_TRUE(scheduler.Add(2, scored).ok());
   const StepPlan& plan = scheduler.Plan();
+  EXPECT_EQ(plan.work.scored_tokens, 100);
   // 1 + 2 + 3 + 4 * 5 + 9 + 10, and 1 + 2.
   EXPECT_EQ(plan.work.prompt_blocks, 48);
   EXPECT_EQ(plan.work.decode_blocks, 0);

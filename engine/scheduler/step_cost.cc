@@ -9,7 +9,7 @@ namespace {
 constexpr double kDecay = 0.95;
 // How strongly factors stay where they are, beside the weight of one step.
 constexpr double kInertia = 1e-3;
-// Enough for five factors to settle: they start from the last solution.
+// Enough for six factors to settle: they start from the last solution.
 constexpr int kSweeps = 30;
 
 }  // namespace
@@ -18,15 +18,19 @@ StepCostModel::StepCostModel(const StepCosts& costs)
     : believed_({absl::ToDoubleSeconds(costs.step),
                  absl::ToDoubleSeconds(costs.prompt_token),
                  absl::ToDoubleSeconds(costs.prompt_block),
+                 absl::ToDoubleSeconds(costs.scored_token),
                  absl::ToDoubleSeconds(costs.decode_row),
                  absl::ToDoubleSeconds(costs.decode_block)}) {
   factors_.fill(1.0);
 }
 
 StepCostModel::Parts StepCostModel::Scale(const StepWork& work) const {
-  return {believed_[0], believed_[1] * work.prompt_tokens,
-          believed_[2] * work.prompt_blocks, believed_[3] * work.decode_rows,
-          believed_[4] * work.decode_blocks};
+  return {believed_[0],
+          believed_[1] * work.prompt_tokens,
+          believed_[2] * work.prompt_blocks,
+          believed_[3] * work.scored_tokens,
+          believed_[4] * work.decode_rows,
+          believed_[5] * work.decode_blocks};
 }
 
 double StepCostModel::Predict(const Parts& parts) const {

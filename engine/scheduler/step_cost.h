@@ -17,6 +17,7 @@ struct StepCosts {
   absl::Duration step = absl::Milliseconds(1);
   absl::Duration prompt_token = absl::Microseconds(500);
   absl::Duration prompt_block = absl::Microseconds(50);
+  absl::Duration scored_token = absl::Microseconds(500);  // beside the former
   absl::Duration decode_row = absl::Milliseconds(2);
   absl::Duration decode_block = absl::Microseconds(5);
 };
@@ -35,7 +36,7 @@ class StepCostModel {
   void Record(const StepWork& work, absl::Duration duration);
 
  private:
-  static constexpr int kNumParts = 5;
+  static constexpr int kNumParts = 6;
   using Parts = std::array<double, kNumParts>;
 
   // Seconds of each part, by the costs believed at first.

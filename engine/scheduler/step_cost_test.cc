@@ -19,6 +19,7 @@ constexpr double kBound = 0.2;
 absl::Duration TrueTime(const StepWork& work, const StepCosts& costs) {
   return costs.step + costs.prompt_token * work.prompt_tokens +
          costs.prompt_block * work.prompt_blocks +
+         costs.scored_token * work.scored_tokens +
          costs.decode_row * work.decode_rows +
          costs.decode_block * work.decode_blocks;
 }
@@ -29,6 +30,7 @@ StepCosts FastMachine() {
   costs.step = absl::Milliseconds(4);
   costs.prompt_token = absl::Microseconds(15);
   costs.prompt_block = absl::Nanoseconds(600);
+  costs.scored_token = absl::Microseconds(300);
   costs.decode_row = absl::Microseconds(20);
   costs.decode_block = absl::Nanoseconds(40);
   return costs;
@@ -44,6 +46,7 @@ class Traffic {
     if (Number(0, 3) > 0) {
       work.prompt_tokens = 64 * Number(1, 64);
       work.prompt_blocks = work.prompt_tokens / 64 * Number(1, 500);
+      if (Number(0, 4) == 0) work.scored_tokens = work.prompt_tokens;
     }
     work.decode_rows = Number(work.prompt_tokens == 0 ? 1 : 0, 128);
     work.decode_blocks = work.decode_rows * Number(1, 64);
@@ -104,6 +107,7 @@ TEST(StepCostModel, FollowsAMachineThatSlowsDown) {
   slow.step *= 2;
   slow.prompt_token *= 3;
   slow.prompt_block *= 2;
+  slow.scored_token *= 2;
   slow.decode_row *= 2;
   slow.decode_block *= 2;
   const std::vector<double> errors = Errors(model, slow, 60, 200);

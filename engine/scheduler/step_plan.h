@@ -43,6 +43,7 @@ struct PageCopy {
 struct StepWork {
   int64_t prompt_tokens = 0;
   int64_t prompt_blocks = 0;
+  int64_t scored_tokens = 0;  // of the prompt tokens: their logits are wanted
   int64_t decode_rows = 0;
   int64_t decode_blocks = 0;
 };

@@ -13,6 +13,7 @@
 #include "base/json_view.h"
 #include "base/status_macros.h"
 #include "engine/weights/rope_json.h"
+#include "kernels/paged_kv.h"
 #include "nlohmann/json.hpp"
 
 namespace seer {
@@ -22,7 +23,6 @@ namespace {
 constexpr int64_t kMaxSize = 1 << 20;
 constexpr int64_t kMaxLayers = 1024;
 constexpr int64_t kMaxHeads = 1024;
-constexpr int64_t kMaxHeadDim = 256;
 constexpr int64_t kMaxVocab = 1 << 22;
 constexpr int64_t kMaxContext = 1 << 24;
 
@@ -116,6 +116,11 @@ absl::Status ReadHeads(const JsonView& json, ModelConfig* config) {
     return kv_heads.Error(absl::StrCat(config->num_kv_heads,
                                        " does not divide num_attention_heads ",
                                        config->num_query_heads));
+  }
+  if (config->num_query_heads / config->num_kv_heads > kMaxQueryGroup) {
+    return kv_heads.Error(absl::StrCat(
+        "num_attention_heads is ", config->num_query_heads, ", more than ",
+        kMaxQueryGroup, " times ", config->num_kv_heads));
   }
   const JsonView head_dim = json["head_dim"];
   if (head_dim.IsNull()) {

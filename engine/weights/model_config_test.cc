@@ -195,6 +195,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadField{"/num_key_value_heads", "3",
                  "num_key_value_heads: 3 does not divide num_attention_heads "
                  "8"},
+        BadField{"/num_attention_heads", "64",
+                 "num_key_value_heads: num_attention_heads is 64, more than 16 "
+                 "times 2"},
         BadField{"/num_key_value_heads", "0",
                  "num_key_value_heads: want 1 to 1024, got 0"},
         BadField{"/head_dim", "33",

@@ -87,6 +87,9 @@ def count_events(lines):
                 uris[0] if uris else None,
             )
         elif "targetCompleted" in ident:
+            # A target of another configuration (CUDA) is none of this build.
+            if event.get("aborted", {}).get("reason") == "SKIPPED":
+                continue
             if not event.get("completed", {}).get("success", False):
                 unbuilt.add(ident["targetCompleted"]["label"])
     tally = Tally()

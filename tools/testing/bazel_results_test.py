@@ -81,6 +81,13 @@ class CountEventsTest(unittest.TestCase):
             }
         )
 
+    def test_targets_of_another_configuration_are_left_out(self):
+        aborted = {"id": {"targetCompleted": {"label": "//a:cuda"}}}
+        for reason, failures in (("SKIPPED", 0), ("ANALYSIS_FAILURE", 1)):
+            aborted["aborted"] = {"reason": reason}
+            tally = bazel_results.count_events([json.dumps(aborted)])
+            self.assertEqual(len(tally.failures), failures, reason)
+
     def test_events(self):
         tally = bazel_results.count_events(
             [
