@@ -36,8 +36,11 @@ absl::Status CheckRopeShape(const RopeTable& rope, int32_t head_dim);
 absl::Status CheckRopeTable(const RaggedBatch& batch, const RopeTable& rope,
                             int32_t head_dim);
 
+// The most query heads that may read one KV head.
+constexpr int32_t kMaxQueryGroup = 16;
+
 // INVALID_ARGUMENT unless num_query_heads is num_kv_heads times a group of
-// 1..16.
+// 1..kMaxQueryGroup.
 absl::Status CheckHeads(int32_t num_query_heads, int32_t num_kv_heads);
 
 }  // namespace seer

@@ -12,9 +12,6 @@ namespace seer {
 // The largest head_dim that kernels take.
 constexpr int32_t kMaxHeadDim = 256;
 
-// The most query heads that may read one KV head.
-constexpr int32_t kMaxQueryGroup = 16;
-
 // Raw pools of a block of keys or queries, per head and channel, in the order
 // they are stored. All fp32, independent of any gate design.
 enum PoolKind : int {

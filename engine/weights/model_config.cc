@@ -13,6 +13,7 @@
 #include "base/json_view.h"
 #include "base/status_macros.h"
 #include "engine/weights/rope_json.h"
+#include "kernels/argument_checks.h"
 #include "kernels/paged_kv.h"
 #include "nlohmann/json.hpp"
 
