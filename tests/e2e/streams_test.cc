@@ -63,6 +63,8 @@ struct Outcome {
 Outcome Complete(v1::CompletionService::Stub& stub,
                  const v1::CompleteRequest& request) {
   grpc::ClientContext context;
+  // One of many connections made at once may fail at first.
+  context.set_wait_for_ready(true);
   Outcome outcome;
   auto reader = stub.Complete(&context, request);
   for (v1::CompleteResponse frame; reader->Read(&frame);) {
