@@ -30,12 +30,6 @@ constexpr uint64_t kSeed = 31;
 using RowKey = std::pair<std::pair<int32_t, int32_t>, int32_t>;
 using Rows = std::map<RowKey, std::vector<uint8_t>>;
 
-RopeConfig Rope() {
-  RopeConfig rope;
-  rope.theta = 100000.0;
-  return rope;
-}
-
 // Rules of the sequences of a test, with the row budgets they borrow.
 struct Policies {
   std::vector<SelectionRule> rules;
@@ -156,20 +150,13 @@ std::vector<std::vector<StepSlice>> RandomChunks(
   return steps;
 }
 
-std::vector<GateWeights> Gates(const HeadShape& shape, DType dtype) {
-  PoolSet avg, all;
-  avg.avg = all.max = all.min = all.avg = true;
-  return {MeanPoolGate(), RandomGate(shape, dtype, avg, all, false, kSeed),
-          RandomGate(shape, dtype, all, avg, true, kSeed)};
-}
-
 void ExpectNoSetChanges(Backend backend, DType dtype) {
   const HeadShape shape{6, 2, 64};
   const std::vector<int32_t> lens = {1900, 700, 64, 130};
   std::mt19937_64 random(kSeed);
   ThreadPool threads(3);
-  for (const GateWeights& gate : Gates(shape, dtype)) {
-    PagedSequences whole(shape, dtype, Tokens(shape, dtype, lens), Rope(),
+  for (const GateWeights& gate : GatesOfEveryKind(shape, dtype, kSeed)) {
+    PagedSequences whole(shape, dtype, Tokens(shape, dtype, lens), PlainRope(),
                          kSeed);
     const Policies policies = RandomPolicies(whole, &random);
     // One sequence a step, in one piece.
@@ -178,8 +165,8 @@ void ExpectNoSetChanges(Backend backend, DType dtype) {
       alone.push_back({slice});
     }
     const Rows want = RunSteps(backend, whole, gate, policies, alone, {});
-    PagedSequences chunked(shape, dtype, Tokens(shape, dtype, lens), Rope(),
-                           kSeed + 1);
+    PagedSequences chunked(shape, dtype, Tokens(shape, dtype, lens),
+                           PlainRope(), kSeed + 1);
     const Rows got =
         RunSteps(backend, chunked, gate, policies,
                  RandomChunks(chunked, &random), DeviceStream{&threads});
@@ -238,11 +225,12 @@ TEST_P(SelectionBackendsTest, AgreeWithTheReferenceButForNearTies) {
     const int32_t head_dims[] = {64, 80, 128};
     shape.head_dim = head_dims[random() % 3];
     const DType dtype = round % 2 == 0 ? DType::kFloat32 : DType::kBFloat16;
-    const GateWeights gate = Gates(shape, dtype)[random() % 3];
+    const GateWeights gate =
+        GatesOfEveryKind(shape, dtype, kSeed)[random() % 3];
     const std::vector<int32_t> lens = {
         1 + static_cast<int32_t>(random() % 1500), 300};
-    PagedSequences sequences(shape, dtype, Tokens(shape, dtype, lens), Rope(),
-                             random());
+    PagedSequences sequences(shape, dtype, Tokens(shape, dtype, lens),
+                             PlainRope(), random());
     const Policies policies = RandomPolicies(sequences, &random);
     const std::vector<std::vector<StepSlice>> steps = {
         sequences.WholePrompts()};

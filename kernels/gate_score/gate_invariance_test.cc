@@ -16,21 +16,10 @@ namespace {
 
 constexpr uint64_t kSeed = 4099;
 
-RopeConfig Rope() {
-  RopeConfig rope;
-  rope.theta = 100000.0;
-  return rope;
-}
-
 PagedSequences MakeSequences(const HeadShape& shape, DType dtype,
                              const std::vector<int32_t>& prompt_lens,
                              uint64_t seed = kSeed) {
-  std::vector<SequenceTokens> tokens;
-  for (size_t i = 0; i < prompt_lens.size(); ++i) {
-    tokens.push_back(RandomTokens(shape, prompt_lens[i] + 3, prompt_lens[i],
-                                  dtype, kSeed + i));
-  }
-  return PagedSequences(shape, dtype, std::move(tokens), Rope(), seed);
+  return RandomSequences(shape, dtype, prompt_lens, kSeed, seed);
 }
 
 class GateInvarianceTest : public BackendCaseTest {
@@ -121,7 +110,7 @@ TEST_P(GateInvarianceTest, NaNInAQueryStaysInItsTile) {
     // Tile 3, head 1, a channel of it.
     tokens.queries[(3 * 64 + 7) * 256 + 64 + 9] =
         std::numeric_limits<float>::quiet_NaN();
-    PagedSequences sequences(shape, dtype(), {tokens}, Rope(), kSeed);
+    PagedSequences sequences(shape, dtype(), {tokens}, PlainRope(), kSeed);
     const PreparedStep step =
         sequences.Prepare(backend(), sequences.WholePrompts());
     const std::vector<float> logits =

@@ -21,21 +21,10 @@ namespace {
 
 constexpr uint64_t kSeed = 4099;
 
-RopeConfig Rope() {
-  RopeConfig rope;
-  rope.theta = 100000.0;
-  return rope;
-}
-
 PagedSequences MakeSequences(const HeadShape& shape, DType dtype,
                              const std::vector<int32_t>& prompt_lens,
                              uint64_t seed = kSeed) {
-  std::vector<SequenceTokens> tokens;
-  for (size_t i = 0; i < prompt_lens.size(); ++i) {
-    tokens.push_back(RandomTokens(shape, prompt_lens[i] + 3, prompt_lens[i],
-                                  dtype, kSeed + i));
-  }
-  return PagedSequences(shape, dtype, std::move(tokens), Rope(), seed);
+  return RandomSequences(shape, dtype, prompt_lens, kSeed, seed);
 }
 
 // The visible logits of the step's prompt tiles, in order; CHECKs by test that

@@ -157,4 +157,22 @@ RopeTable PagedSequences::rope() const {
   return table;
 }
 
+RopeConfig PlainRope() {
+  RopeConfig rope;
+  rope.theta = 100000.0;
+  return rope;
+}
+
+PagedSequences RandomSequences(const HeadShape& shape, DType dtype,
+                               const std::vector<int32_t>& prompt_lens,
+                               uint64_t token_seed, uint64_t page_seed) {
+  std::vector<SequenceTokens> tokens;
+  for (size_t i = 0; i < prompt_lens.size(); ++i) {
+    tokens.push_back(RandomTokens(shape, prompt_lens[i] + 3, prompt_lens[i],
+                                  dtype, token_seed + i));
+  }
+  return PagedSequences(shape, dtype, std::move(tokens), PlainRope(),
+                        page_seed);
+}
+
 }  // namespace seer

@@ -37,6 +37,9 @@ struct SequenceTokens {
 SequenceTokens RandomTokens(const HeadShape& shape, int32_t len,
                             int32_t prompt_len, DType dtype, uint64_t seed);
 
+// The default model's: base 100000, not scaled.
+RopeConfig PlainRope();
+
 // The rows [begin, end) of sequence `sequence` in one step.
 struct StepSlice {
   int32_t sequence = 0;
@@ -85,6 +88,13 @@ class PagedSequences {
   std::vector<float> pooled_keys_;
   std::vector<float> cos_, sin_;
 };
+
+// Sequences of random tokens, under PlainRope: prompts of these lengths and
+// three tokens after each. Sequence i's tokens are drawn with seed
+// `token_seed` + i, the order of the pages with `page_seed`.
+PagedSequences RandomSequences(const HeadShape& shape, DType dtype,
+                               const std::vector<int32_t>& prompt_lens,
+                               uint64_t token_seed, uint64_t page_seed);
 
 }  // namespace seer
 
