@@ -11,16 +11,10 @@
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
+#include "server/option_range.h"
 
 namespace seer {
 namespace {
-
-absl::Status InRange(const char* name, int64_t value, int64_t low,
-                     int64_t high) {
-  if (value >= low && value <= high) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      name, " is ", value, "; must be in [", low, ", ", high, "]"));
-}
 
 absl::Status InRange(const char* name, absl::Duration value,
                      absl::Duration low) {

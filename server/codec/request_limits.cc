@@ -1,18 +1,8 @@
 #include "server/codec/request_limits.h"
 
-#include "absl/strings/str_cat.h"
+#include "server/option_range.h"
 
 namespace seer {
-namespace {
-
-absl::Status InRange(const char* name, int64_t value, int64_t low,
-                     int64_t high) {
-  if (value >= low && value <= high) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      name, " is ", value, "; must be in [", low, ", ", high, "]"));
-}
-
-}  // namespace
 
 absl::Status RequestLimits::Validate() const {
   constexpr int64_t kMiB = int64_t{1} << 20;
