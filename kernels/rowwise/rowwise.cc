@@ -43,21 +43,26 @@ absl::Status Check(const SiluMulArgs& args) {
   return absl::OkStatus();
 }
 
-absl::Status Check(const GatherRowsArgs& args) {
-  SEER_RETURN_IF_ERROR(CheckShape("gather_rows", args.num_rows, args.width));
-  if (args.num_rows > 0 && (args.table == nullptr || args.indices == nullptr ||
+absl::Status Check(const EmbedTokensArgs& args) {
+  SEER_RETURN_IF_ERROR(CheckShape("embed_tokens", args.num_rows, args.width));
+  if (args.num_rows > 0 && (args.table == nullptr || args.tokens == nullptr ||
                             args.out == nullptr)) {
-    return Invalid("gather_rows", "a tensor is missing");
+    return Invalid("embed_tokens", "a tensor is missing");
+  }
+  if (args.num_drawn < 0 || (args.num_drawn > 0 && args.drawn == nullptr)) {
+    return Invalid("embed_tokens", "the drawn tokens are missing");
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckIndices(const GatherRowsArgs& args) {
+absl::Status CheckTokens(const EmbedTokensArgs& args) {
   for (int64_t i = 0; i < args.num_rows; ++i) {
-    if (args.indices[i] < 0 || args.indices[i] >= args.num_table_rows) {
-      return Invalid("gather_rows",
-                     absl::StrCat("index ", args.indices[i], " of ",
-                                  args.num_table_rows, " rows"));
+    if (args.tokens[i] < -args.num_drawn ||
+        args.tokens[i] >= args.num_table_rows) {
+      return Invalid(
+          "embed_tokens",
+          absl::StrCat("token ", args.tokens[i], " of ", args.num_table_rows,
+                       ", ", args.num_drawn, " drawn"));
     }
   }
   return absl::OkStatus();
@@ -101,20 +106,20 @@ absl::Status SiluMul(Backend backend, const SiluMulArgs& args,
   return NotHere("silu_mul", backend);
 }
 
-absl::Status GatherRows(Backend backend, const GatherRowsArgs& args,
-                        DeviceStream stream) {
+absl::Status EmbedTokens(Backend backend, const EmbedTokensArgs& args,
+                         DeviceStream stream) {
   SEER_RETURN_IF_ERROR(Check(args));
   if (backend == Backend::kReference) {
-    SEER_RETURN_IF_ERROR(CheckIndices(args));
-    GatherRowsReference(args);
+    SEER_RETURN_IF_ERROR(CheckTokens(args));
+    EmbedTokensReference(args);
     return absl::OkStatus();
   }
 #ifdef SEER_CUDA
-  if (backend == Backend::kCuda) return GatherRowsOnCuda(args, stream);
+  if (backend == Backend::kCuda) return EmbedTokensOnCuda(args, stream);
 #else
   (void)stream;
 #endif
-  return NotHere("gather_rows", backend);
+  return NotHere("embed_tokens", backend);
 }
 
 }  // namespace seer

@@ -39,28 +39,33 @@ struct SiluMulArgs {
   void* out = nullptr;            // out, dtype [num_rows, width]
 };
 
-// out[i] = table[indices[i]]: embeddings of tokens, or some of a batch's rows.
-struct GatherRowsArgs {
+// out[i] = table[tokens[i]], the embeddings of tokens. A token below 0 is the
+// one that an earlier call has drawn: drawn[-1 - tokens[i]], or 0 where that is
+// below 0 itself, as it is where nothing could be drawn.
+struct EmbedTokensArgs {
   DType dtype = DType::kBFloat16;
   int64_t num_rows = 0;
   int32_t width = 0;
   const void* table = nullptr;  // dtype [num_table_rows, width]
   int64_t num_table_rows = 0;
-  const int32_t* indices = nullptr;  // [num_rows], in [0, num_table_rows)
-  void* out = nullptr;               // out, dtype [num_rows, width]
+  const int32_t* tokens =
+      nullptr;  // [num_rows], in [-num_drawn, num_table_rows)
+  const int32_t* drawn = nullptr;  // [num_drawn], below num_table_rows
+  int32_t num_drawn = 0;
+  void* out = nullptr;  // out, dtype [num_rows, width]
 };
 
 // Any width is computed; multiples of 16 bytes at 16-byte aligned addresses are
 // fast. A row's result depends on that row alone. No workspace is needed.
-// INVALID_ARGUMENT: a shape or a pointer; an index, but for kCuda, which does
+// INVALID_ARGUMENT: a shape or a pointer; a token, but for kCuda, which does
 // not look at them. UNIMPLEMENTED: kCpu, whose model calls ATen; for RmsNorm on
 // kCuda a width above 32768 bytes, or 2048 elements where it is not fast.
 absl::Status RmsNorm(Backend backend, const RmsNormArgs& args,
                      DeviceStream stream);
 absl::Status SiluMul(Backend backend, const SiluMulArgs& args,
                      DeviceStream stream);
-absl::Status GatherRows(Backend backend, const GatherRowsArgs& args,
-                        DeviceStream stream);
+absl::Status EmbedTokens(Backend backend, const EmbedTokensArgs& args,
+                         DeviceStream stream);
 
 }  // namespace seer
 

@@ -33,10 +33,10 @@ absl::Status RunOn(Backend backend, const SiluMulArgs& args, bool misaligned) {
   return backend == Backend::kCuda ? SiluMulOnDevice(args, misaligned)
                                    : SiluMul(backend, args, {});
 }
-absl::Status RunOn(Backend backend, const GatherRowsArgs& args,
+absl::Status RunOn(Backend backend, const EmbedTokensArgs& args,
                    bool misaligned) {
-  return backend == Backend::kCuda ? GatherRowsOnDevice(args, misaligned)
-                                   : GatherRows(backend, args, {});
+  return backend == Backend::kCuda ? EmbedTokensOnDevice(args, misaligned)
+                                   : EmbedTokens(backend, args, {});
 }
 #else
 absl::Status RunOn(Backend backend, const RmsNormArgs& args, bool) {
@@ -45,8 +45,8 @@ absl::Status RunOn(Backend backend, const RmsNormArgs& args, bool) {
 absl::Status RunOn(Backend backend, const SiluMulArgs& args, bool) {
   return SiluMul(backend, args, {});
 }
-absl::Status RunOn(Backend backend, const GatherRowsArgs& args, bool) {
-  return GatherRows(backend, args, {});
+absl::Status RunOn(Backend backend, const EmbedTokensArgs& args, bool) {
+  return EmbedTokens(backend, args, {});
 }
 #endif
 
@@ -253,7 +253,7 @@ TEST_P(RowwiseTest, SiluOfLargeNumbersStaysFinite) {
   }
 }
 
-TEST_P(RowwiseTest, GatherRowsCopiesThem) {
+TEST_P(RowwiseTest, EmbedTokensCopiesRows) {
   std::mt19937_64 random(24);
   constexpr int32_t kTableRows = 50;
   for (const DType dtype : kDTypes) {
@@ -261,24 +261,33 @@ TEST_P(RowwiseTest, GatherRowsCopiesThem) {
       const TypedArray table(
           dtype,
           RandomValues(dtype, int64_t{kTableRows} * shape.width, 1.0f, random));
-      std::vector<int32_t> indices(shape.num_rows);
-      for (int32_t& index : indices) {
-        index = static_cast<int32_t>(random() % kTableRows);
+      // The last three tokens are drawn ones: the table's last, none, any.
+      std::vector<int32_t> drawn = {7, kTableRows - 1, -1};
+      std::vector<int32_t> tokens(shape.num_rows);
+      std::vector<int32_t> expected(shape.num_rows);
+      for (int32_t i = 0; i < shape.num_rows; ++i) {
+        expected[i] = tokens[i] = static_cast<int32_t>(random() % kTableRows);
       }
-      indices[0] = kTableRows - 1;
+      expected[0] = tokens[0] = kTableRows - 1;
+      for (int32_t i = 1; i <= std::min(shape.num_rows - 1, 3); ++i) {
+        tokens[shape.num_rows - i] = -i;
+        expected[shape.num_rows - i] = std::max(0, drawn[i - 1]);
+      }
       TypedArray out(dtype, int64_t{shape.num_rows} * shape.width, NAN);
-      GatherRowsArgs args;
+      EmbedTokensArgs args;
       args.dtype = dtype;
       args.num_rows = shape.num_rows;
       args.width = shape.width;
       args.table = table.data();
       args.num_table_rows = kTableRows;
-      args.indices = indices.data();
+      args.tokens = tokens.data();
+      args.drawn = drawn.data();
+      args.num_drawn = static_cast<int32_t>(drawn.size());
       args.out = out.data();
       ASSERT_TRUE(RunOn(GetParam(), args, shape.misaligned).ok());
       for (int64_t i = 0; i < out.size(); ++i) {
         ASSERT_EQ(out.Get(i),
-                  table.Get(indices[i / shape.width] * int64_t{shape.width} +
+                  table.Get(expected[i / shape.width] * int64_t{shape.width} +
                             i % shape.width))
             << shape.num_rows << " x " << shape.width << " at " << i;
       }
@@ -293,9 +302,9 @@ TEST_P(RowwiseTest, NoRowsAreNothingToDo) {
   SiluMulArgs silu;
   silu.width = 8;
   EXPECT_TRUE(SiluMul(GetParam(), silu, {}).ok());
-  GatherRowsArgs gather;
-  gather.width = 8;
-  EXPECT_TRUE(GatherRows(GetParam(), gather, {}).ok());
+  EmbedTokensArgs embed;
+  embed.width = 8;
+  EXPECT_TRUE(EmbedTokens(GetParam(), embed, {}).ok());
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, RowwiseTest,
@@ -342,7 +351,7 @@ TEST(RowwiseChecksTest, TheGpuNamesTheWidthsItHasNot) {
 
 TEST(RowwiseChecksTest, RefusesWhatItCannotRun) {
   std::vector<float> row(8);
-  const std::vector<int32_t> indices = {1};
+  std::vector<int32_t> tokens = {1};
   RmsNormArgs norm;
   norm.dtype = DType::kFloat32;
   norm.num_rows = 1;
@@ -373,14 +382,20 @@ TEST(RowwiseChecksTest, RefusesWhatItCannotRun) {
   silu.out = row.data();
   EXPECT_EQ(SiluMul(Backend::kReference, silu, {}).code(),
             absl::StatusCode::kInvalidArgument);
-  GatherRowsArgs gather;
-  gather.dtype = DType::kFloat32;
-  gather.num_rows = 1;
-  gather.width = 4;
-  gather.table = gather.out = row.data();
-  gather.num_table_rows = 1;
-  gather.indices = indices.data();
-  EXPECT_EQ(GatherRows(Backend::kReference, gather, {}).code(),
+  EmbedTokensArgs embed;
+  embed.dtype = DType::kFloat32;
+  embed.num_rows = 1;
+  embed.width = 4;
+  embed.table = embed.out = row.data();
+  embed.num_table_rows = 1;
+  embed.tokens = tokens.data();
+  EXPECT_EQ(EmbedTokens(Backend::kReference, embed, {}).code(),
+            absl::StatusCode::kInvalidArgument);
+  tokens[0] = -1;  // of none
+  EXPECT_EQ(EmbedTokens(Backend::kReference, embed, {}).code(),
+            absl::StatusCode::kInvalidArgument);
+  embed.num_drawn = 1;  // that are missing
+  EXPECT_EQ(EmbedTokens(Backend::kReference, embed, {}).code(),
             absl::StatusCode::kInvalidArgument);
 }
 

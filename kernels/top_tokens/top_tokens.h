@@ -22,7 +22,7 @@ struct TopTokensArgs {
   const void* logits = nullptr;  // dtype [num_rows, vocab_size]
 
   // 1..min(kMaxTopTokens, vocab_size). 1 is what greedy decoding takes: `ids`
-  // may then be the next step's GatherRowsArgs::indices.
+  // may then be the next step's EmbedTokensArgs::drawn.
   int32_t num_top = 1;
   // Out, highest logit first, ties to the lower id.
   int32_t* ids = nullptr;       // [num_rows, num_top]

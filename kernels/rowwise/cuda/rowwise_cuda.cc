@@ -6,7 +6,7 @@
 #include <initializer_list>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/rowwise/cuda/gather_rows.h"
+#include "kernels/rowwise/cuda/embed_tokens.h"
 #include "kernels/rowwise/cuda/rms_norm.h"
 #include "kernels/rowwise/cuda/silu_mul.h"
 
@@ -68,17 +68,19 @@ absl::Status SiluMulOnCuda(const SiluMulArgs& args, DeviceStream stream) {
   return ToStatus("silu_mul", cuda::LaunchSiluMul(params, stream.cuda_stream));
 }
 
-absl::Status GatherRowsOnCuda(const GatherRowsArgs& args, DeviceStream stream) {
+absl::Status EmbedTokensOnCuda(const EmbedTokensArgs& args,
+                               DeviceStream stream) {
   if (args.num_rows == 0) return absl::OkStatus();
-  cuda::GatherRowsParams params;
+  cuda::EmbedTokensParams params;
   params.row_bytes = int64_t{args.width} * SizeOf(args.dtype);
   params.by_vectors = AreVectors(params.row_bytes, {args.table, args.out});
   params.num_rows = args.num_rows;
   params.table = args.table;
-  params.indices = args.indices;
+  params.tokens = args.tokens;
+  params.drawn = args.drawn;
   params.out = args.out;
-  return ToStatus("gather_rows",
-                  cuda::LaunchGatherRows(params, stream.cuda_stream));
+  return ToStatus("embed_tokens",
+                  cuda::LaunchEmbedTokens(params, stream.cuda_stream));
 }
 
 }  // namespace seer

@@ -11,7 +11,8 @@ namespace seer {
 // Enqueue the work of arguments whose host side rowwise.cc has checked.
 absl::Status RmsNormOnCuda(const RmsNormArgs& args, DeviceStream stream);
 absl::Status SiluMulOnCuda(const SiluMulArgs& args, DeviceStream stream);
-absl::Status GatherRowsOnCuda(const GatherRowsArgs& args, DeviceStream stream);
+absl::Status EmbedTokensOnCuda(const EmbedTokensArgs& args,
+                               DeviceStream stream);
 
 }  // namespace seer
 

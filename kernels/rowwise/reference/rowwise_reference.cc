@@ -1,5 +1,6 @@
 #include "kernels/rowwise/reference/rowwise_reference.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -70,13 +71,14 @@ void SiluMulReference(const SiluMulArgs& args) {
   }
 }
 
-void GatherRowsReference(const GatherRowsArgs& args) {
+void EmbedTokensReference(const EmbedTokensArgs& args) {
   const int64_t row_bytes = int64_t{args.width} * SizeOf(args.dtype);
   for (int64_t row = 0; row < args.num_rows; ++row) {
-    std::memcpy(
-        static_cast<char*>(args.out) + row * row_bytes,
-        static_cast<const char*>(args.table) + args.indices[row] * row_bytes,
-        row_bytes);
+    int64_t token = args.tokens[row];
+    if (token < 0) token = std::max(0, args.drawn[-1 - token]);
+    std::memcpy(static_cast<char*>(args.out) + row * row_bytes,
+                static_cast<const char*>(args.table) + token * row_bytes,
+                row_bytes);
   }
 }
 

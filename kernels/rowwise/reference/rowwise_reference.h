@@ -9,7 +9,7 @@ namespace seer {
 // `args` are valid.
 void RmsNormReference(const RmsNormArgs& args);
 void SiluMulReference(const SiluMulArgs& args);
-void GatherRowsReference(const GatherRowsArgs& args);
+void EmbedTokensReference(const EmbedTokensArgs& args);
 
 }  // namespace seer
 

@@ -86,20 +86,22 @@ absl::Status SiluMulOnDevice(const SiluMulArgs& args, bool misaligned) {
   return absl::OkStatus();
 }
 
-absl::Status GatherRowsOnDevice(const GatherRowsArgs& args, bool misaligned) {
+absl::Status EmbedTokensOnDevice(const EmbedTokensArgs& args, bool misaligned) {
   const int64_t row_bytes = int64_t{args.width} * SizeOf(args.dtype);
   const int64_t begin = Begin(misaligned, args.dtype);
   TestStream stream;
   for (const bool in_graph : {false, true}) {
     const Copy table(args.table, args.num_table_rows * row_bytes, begin);
-    const Copy indices(args.indices, args.num_rows * sizeof(int32_t), 0);
+    const Copy tokens(args.tokens, args.num_rows * sizeof(int32_t), 0);
+    const Copy drawn(args.drawn, args.num_drawn * sizeof(int32_t), 0);
     const Copy out(args.out, args.num_rows * row_bytes, begin);
-    GatherRowsArgs device = args;
+    EmbedTokensArgs device = args;
     device.table = table.data();
-    device.indices = static_cast<const int32_t*>(indices.data());
+    device.tokens = static_cast<const int32_t*>(tokens.data());
+    device.drawn = static_cast<const int32_t*>(drawn.data());
     device.out = out.data();
     SEER_RETURN_IF_ERROR(stream.Run(in_graph, [&](DeviceStream on) {
-      return GatherRows(Backend::kCuda, device, on);
+      return EmbedTokens(Backend::kCuda, device, on);
     }));
     if (in_graph) out.CopyTo(args.out);
   }

@@ -12,7 +12,7 @@ namespace seer {
 // elements after an aligned address.
 absl::Status RmsNormOnDevice(const RmsNormArgs& args, bool misaligned);
 absl::Status SiluMulOnDevice(const SiluMulArgs& args, bool misaligned);
-absl::Status GatherRowsOnDevice(const GatherRowsArgs& args, bool misaligned);
+absl::Status EmbedTokensOnDevice(const EmbedTokensArgs& args, bool misaligned);
 
 }  // namespace seer
 
