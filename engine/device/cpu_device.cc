@@ -14,16 +14,20 @@ namespace {
 
 class CpuClock final : public DeviceClock {
  public:
+  explicit CpuClock(Device* device) : device_(device) {}
+
   void Reset() override { points_.clear(); }
   int Mark() override {
     points_.push_back(absl::Now());
     return static_cast<int>(points_.size()) - 1;
   }
+  absl::Status Wait() override { return device_->Synchronize(); }
   absl::Duration Between(int begin, int end) const override {
     return points_[end] - points_[begin];
   }
 
  private:
+  Device* const device_;
   std::vector<absl::Time> points_;
 };
 
@@ -79,7 +83,7 @@ absl::StatusOr<std::unique_ptr<DeviceGraph>> CpuDevice::Record(
 }
 
 std::unique_ptr<DeviceClock> CpuDevice::MakeClock() {
-  return std::make_unique<CpuClock>();
+  return std::make_unique<CpuClock>(this);
 }
 
 }  // namespace seer

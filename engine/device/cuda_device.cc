@@ -84,6 +84,10 @@ class CudaClock final : public DeviceClock {
     cudaEventRecord(events_[num_points_], stream_);
     return num_points_++;
   }
+  absl::Status Wait() override {
+    if (num_points_ == 0) return absl::OkStatus();
+    return ToStatus(cudaEventSynchronize(events_[num_points_ - 1]));
+  }
   absl::Duration Between(int begin, int end) const override {
     float ms = 0;
     if (cudaEventElapsedTime(&ms, events_[begin], events_[end]) !=

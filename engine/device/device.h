@@ -27,8 +27,12 @@ class DeviceClock {
   // Sets a point behind the work enqueued so far. Returns its number, from 0.
   virtual int Mark() = 0;
 
-  // From one point to a later one, after Device::Synchronize. Zero where the
-  // device could not tell.
+  // Waits for the work before the last point; with no point, for nothing. What
+  // was enqueued later goes on.
+  virtual absl::Status Wait() = 0;
+
+  // From one point to a later one, both waited for. Zero where the device could
+  // not tell.
   virtual absl::Duration Between(int begin, int end) const = 0;
 };
 

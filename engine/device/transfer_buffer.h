@@ -1,6 +1,7 @@
 #ifndef SEER_ENGINE_DEVICE_TRANSFER_BUFFER_H_
 #define SEER_ENGINE_DEVICE_TRANSFER_BUFFER_H_
 
+#include <array>
 #include <cstddef>
 
 #include "absl/status/status.h"
@@ -22,8 +23,15 @@ class TransferBuffer {
   // Borrows the device.
   explicit TransferBuffer(Device* device) : device_(device) {}
 
-  // Room for at least `size` bytes; contents and pointers do not survive it.
-  // The device must be done with both sides. RESOURCE_EXHAUSTED: no memory.
+  // The host's side has two places, so that one can be written or read while a
+  // copy from or to the other is under way: goes over to the other one. Where
+  // the host shares the device's memory there is still only one.
+  void Turn() { turn_ = 1 - turn_; }
+
+  // Room for at least `size` bytes on the device and at the host's place of
+  // this turn, with which the device must be done. What the device holds moves
+  // along to where it then is; the host's bytes of this turn are lost.
+  // RESOURCE_EXHAUSTED: no memory.
   absl::Status Reserve(size_t size);
 
   // Where the host and the device find the bytes; aligned to 256 bytes.
@@ -31,15 +39,17 @@ class TransferBuffer {
   char* device() const { return static_cast<char*>(on_device_.data()); }
 
   // Enqueues the copy of the first `size` bytes, reserved before, to the
-  // device or to the host. Until Device::Synchronize the side that is read
-  // must not change.
+  // device or to the host. Until it is done the side that is read must not
+  // change.
   absl::Status Upload(size_t size);
   absl::Status Download(size_t size);
 
  private:
   Device* const device_;
   DeviceMemory on_device_;
-  DeviceMemory on_host_;  // none where the host shares the device's memory
+  // None where the host shares the device's memory.
+  std::array<DeviceMemory, 2> on_host_;
+  int turn_ = 0;
 };
 
 }  // namespace seer
