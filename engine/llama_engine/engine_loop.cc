@@ -14,9 +14,9 @@
 namespace seer {
 namespace {
 
-StepKind KindOf(const StepPlan& plan) {
-  if (plan.work.decode_rows == 0) return StepKind::kPrefill;
-  return plan.work.prompt_tokens == 0 ? StepKind::kDecode : StepKind::kMixed;
+StepKind KindOf(const StepWork& work) {
+  if (work.decode_rows == 0) return StepKind::kPrefill;
+  return work.prompt_tokens == 0 ? StepKind::kDecode : StepKind::kMixed;
 }
 
 absl::Status OutOfMemoryError() {
@@ -29,10 +29,10 @@ absl::Status OutOfMemoryError() {
 
 }  // namespace
 
-EngineLoop::EngineLoop(const Parts& parts) : parts_(parts) {
-  for (int i = 0; i < parts.executor->num_threads(); ++i) {
-    samplers_.emplace_back(parts.model->config().vocab_size);
-  }
+EngineLoop::EngineLoop(const Parts& parts)
+    : parts_(parts),
+      launcher_(
+          {parts.model, parts.cache, parts.gates, &runs_, parts.executor}) {
   MutexLock lock(&stats_mutex_);
   stats_.blocks_total.resize(parts.model->config().num_layers);
 }
@@ -52,15 +52,11 @@ void EngineLoop::Run() {
     }
     Sweep(begin);
     if (orders.stop) break;
-    const StepPlan& plan = parts_.scheduler->Plan();
-    if (plan.empty()) {
-      look_at = std::min(NextLook(begin), orders.drain_deadline);
-      if (runs_.empty()) look_at = absl::InfiniteFuture();
-    } else {
-      look_at = absl::InfinitePast();
-      UpdateStats();  // a step that hangs must be seen to have work
-      RunStep(plan, absl::Now() - begin);
-    }
+    const bool computed = RunStep(begin);
+    look_at = computed ? absl::InfinitePast()
+              : runs_.empty()
+                  ? absl::InfiniteFuture()
+                  : std::min(NextLook(begin), orders.drain_deadline);
     UpdateStats();
   }
   UpdateStats();
@@ -90,9 +86,9 @@ void EngineLoop::Add(std::unique_ptr<RequestRun> run) {
   PushEndings(false);
 }
 
-EngineLoop::Runs::iterator EngineLoop::Retire(Runs::iterator it,
-                                              absl::Status status,
-                                              bool drop_earlier) {
+RequestRuns::iterator EngineLoop::Retire(RequestRuns::iterator it,
+                                         absl::Status status,
+                                         bool drop_earlier) {
   parts_.scheduler->Remove(it->first);
   it->second->LeaveQueue();
   endings_.push_back({std::move(it->second), std::move(status), drop_earlier});
@@ -116,8 +112,8 @@ void EngineLoop::PushEndings(bool cut) {
   parts_.inbox->RecordEnded(ended, cut);
 }
 
-EngineLoop::Runs::iterator EngineLoop::SweepOne(Runs::iterator it,
-                                                absl::Time now) {
+RequestRuns::iterator EngineLoop::SweepOne(RequestRuns::iterator it,
+                                           absl::Time now) {
   RequestRun& run = *it->second;
   const std::optional<absl::Time> cancelled = run.outbox().cancelled_since();
   const absl::Time deadline = run.request().deadline;
@@ -159,36 +155,73 @@ absl::Time EngineLoop::NextLook(absl::Time now) const {
   return next;
 }
 
-void EngineLoop::RunStep(const StepPlan& plan, absl::Duration scheduler_time) {
-  const absl::Time begin = absl::Now();
-  StepOutcomes outcomes(plan.slices.size());
-  const absl::StatusOr<ForwardReport> forward = Compute(plan, outcomes);
+bool EngineLoop::RunStep(absl::Time begin) {
+  bool computed = false;
+  const StepPlan* plan = &parts_.scheduler->Plan();
+  if (running_ != nullptr &&
+      (plan->empty() || !launcher_.CanFollow(*plan, *running_))) {
+    computed = true;
+    FinishRunning();
+    plan = &parts_.scheduler->Plan();
+  }
+  std::unique_ptr<RunningStep> next;
+  if (!plan->empty()) {
+    computed = true;
+    next = Launch(*plan, begin);
+  }
+  if (running_ != nullptr) FinishRunning();
+  if (!parts_.inbox->healthy()) return computed;
+  running_ = std::move(next);
+  if (running_ != nullptr && !parts_.model->is_asynchronous()) FinishRunning();
+  return computed;
+}
+
+std::unique_ptr<RunningStep> EngineLoop::Launch(const StepPlan& plan,
+                                                absl::Time begin) {
+  UpdateStats();  // a step that hangs must be seen to have work
+  auto step = std::make_unique<RunningStep>();
+  step->slices = plan.slices;
+  step->work = plan.work;
+  step->predicted_time = plan.predicted_time;
+  step->plan_time = begin;
+  step->launch_time = absl::Now();
+  const absl::Status status = launcher_.Launch(plan, running_.get(), *step);
+  parts_.scheduler->Commit();
+  if (status.ok()) return step;
+  if (running_ != nullptr) FinishRunning();
+  if (parts_.inbox->healthy()) FailStep(*step, status);
+  return nullptr;
+}
+
+void EngineLoop::FinishRunning() {
+  const std::unique_ptr<RunningStep> step = std::move(running_);
+  const absl::StatusOr<ForwardReport> forward = launcher_.Finish(*step);
   if (!forward.ok()) {
-    FailStep(plan, forward.status());
+    FailStep(*step, forward.status());
     return;
   }
-  const absl::Duration compute_time = absl::Now() - begin;
-  parts_.scheduler->RecordStepTime(compute_time);
-  parts_.scheduler->Commit();
-  parts_.admission->RecordStep(plan.work.prompt_tokens, compute_time);
+  // The device began it when it was done with the one before.
+  const absl::Time now = absl::Now();
   StepReport report;
-  report.kind = KindOf(plan);
-  report.prompt_tokens = plan.work.prompt_tokens;
-  report.decode_rows = plan.work.decode_rows;
+  report.kind = KindOf(step->work);
+  report.prompt_tokens = step->work.prompt_tokens;
+  report.decode_rows = step->work.decode_rows;
   report.prepare_time = forward->prepare_time;
   report.gate_time = forward->gate_time;
   report.attention_time = forward->attention_time;
-  report.compute_time = compute_time;
-  report.predicted_time = plan.predicted_time;
-  report.scheduler_time = scheduler_time;
-  CountStep(plan, outcomes, forward->gate_time);
-  Deliver(plan, std::move(outcomes));
-  report.duration = absl::Now() - begin + scheduler_time;
+  report.compute_time = now - std::max(step->launch_time, last_finish_);
+  report.predicted_time = step->predicted_time;
+  report.scheduler_time = step->launch_time - step->plan_time;
+  parts_.scheduler->RecordStepTime(step->work, report.compute_time);
+  parts_.admission->RecordStep(step->work.prompt_tokens, report.compute_time);
+  CountStep(*step, forward->gate_time);
+  Deliver(*step);
+  report.duration = absl::Now() - std::max(step->plan_time, last_finish_);
+  last_finish_ = now;
   if (parts_.observer != nullptr) parts_.observer->OnStep(report);
 }
 
-void EngineLoop::FailStep(const StepPlan& plan, const absl::Status& status) {
-  parts_.scheduler->Commit();
+void EngineLoop::FailStep(const RunningStep& step, const absl::Status& status) {
   if (!absl::IsResourceExhausted(status)) {
     Log(LogLevel::kError, "a step failed; the engine stops serving",
         {{"status", status.ToString()}});
@@ -198,104 +231,26 @@ void EngineLoop::FailStep(const StepPlan& plan, const absl::Status& status) {
   }
   Log(LogLevel::kError, "a step found no memory; its requests end",
       {{"status", status.ToString()},
-       {"prompt_tokens", plan.work.prompt_tokens},
-       {"decode_rows", plan.work.decode_rows}});
-  for (const PlannedSlice& slice : plan.slices) {
+       {"prompt_tokens", step.work.prompt_tokens},
+       {"decode_rows", step.work.decode_rows}});
+  for (const PlannedSlice& slice : step.slices) {
     const auto found = runs_.find(slice.request);
     if (found != runs_.end()) Retire(found, OutOfMemoryError());
   }
   PushEndings(false);
 }
 
-absl::StatusOr<ForwardReport> EngineLoop::Compute(const StepPlan& plan,
-                                                  StepOutcomes& outcomes) {
-  for (const PageCopy& copy : plan.copies) {
-    SEER_RETURN_IF_ERROR(parts_.cache->CopyPage(copy.source, copy.target));
-  }
-  const absl::Time now = absl::Now();
-  blocks_.assign(plan.slices.size(), {});
-  best_tokens_.assign(plan.slices.size(), 0);
-  std::vector<BatchSequence> sequences;
-  for (size_t i = 0; i < plan.slices.size(); ++i) {
-    runs_.at(plan.slices[i].request)->Start(now);
-    sequences.push_back(SequenceOf(plan.slices[i], i));
-  }
-  const auto on_logits = [&](const LogitsBlock& block) {
-    return EvaluateRows(plan, block, outcomes);
-  };
-  SEER_ASSIGN_OR_RETURN(
-      const ForwardReport report,
-      parts_.model->Forward({sequences, parts_.cache, on_logits, nullptr}));
-  for (size_t i = 0; i < sequences.size(); ++i) {
-    if (sequences[i].best_token == nullptr) continue;
-    const PlannedSlice& slice = plan.slices[i];
-    outcomes[i].push_back(
-        runs_.at(slice.request)->TakeBest(slice, best_tokens_[i]));
-  }
-  return report;
-}
-
-BatchSequence EngineLoop::SequenceOf(const PlannedSlice& slice, size_t index) {
-  const RequestRun& run = *runs_.at(slice.request);
-  BatchSequence sequence;
-  sequence.tokens = run.TokensOf(slice);
-  sequence.position_begin = slice.position_begin;
-  sequence.prompt_len = slice.prompt_len;
-  sequence.page_table = slice.page_table;
-  if (parts_.model->copies_logits() && run.NeedsBestToken(slice)) {
-    sequence.best_token = &best_tokens_[index];
-  } else {
-    sequence.logits = run.NeedsAllLogits(slice)    ? LogitsRows::kAll
-                      : run.NeedsLastLogits(slice) ? LogitsRows::kLast
-                                                   : LogitsRows::kNone;
-  }
-  if (!slice.is_prompt()) return sequence;
-  blocks_[index].resize(parts_.model->config().num_layers);
-  sequence.blocks = blocks_[index].data();
-  const ResolvedPolicy& policy = run.policy();
-  if (policy.gate_set != nullptr) {
-    sequence.plan = &policy.plan;
-    sequence.gate = &parts_.gates->at(policy.gate_set->gate.get());
-  }
-  return sequence;
-}
-
-absl::Status EngineLoop::EvaluateRows(const StepPlan& plan,
-                                      const LogitsBlock& block,
-                                      StepOutcomes& outcomes) {
-  const int64_t vocab_size = parts_.model->config().vocab_size;
-  const int64_t num_rows = static_cast<int64_t>(block.rows.size());
-  const int64_t num_workers =
-      std::min<int64_t>(num_rows, static_cast<int64_t>(samplers_.size()));
-  std::vector<RowOutcome> results(num_rows);
-  parts_.executor->ParallelFor(num_workers, [&](int64_t worker) {
-    for (int64_t i = worker; i < num_rows; i += num_workers) {
-      const PlannedSlice& slice = plan.slices[block.rows[i].sequence];
-      results[i] = runs_.at(slice.request)
-                       ->Evaluate(slice, block.rows[i].position,
-                                  {block.logits + i * vocab_size,
-                                   static_cast<size_t>(vocab_size)},
-                                  samplers_[worker]);
-    }
-  });
-  for (int64_t i = 0; i < num_rows; ++i) {
-    outcomes[block.rows[i].sequence].push_back(std::move(results[i]));
-  }
-  return absl::OkStatus();
-}
-
-void EngineLoop::CountStep(const StepPlan& plan, const StepOutcomes& outcomes,
-                           absl::Duration gate_time) {
+void EngineLoop::CountStep(const RunningStep& step, absl::Duration gate_time) {
   MutexLock lock(&stats_mutex_);
   stats_.last_step_time = absl::Now();
   stats_.gate_time_total += gate_time;
-  stats_.prompt_tokens_computed_total += plan.work.prompt_tokens;
-  for (const std::vector<RowOutcome>& rows : outcomes) {
+  stats_.prompt_tokens_computed_total += step.work.prompt_tokens;
+  for (const std::vector<RowOutcome>& rows : step.outcomes) {
     for (const RowOutcome& row : rows) {
       stats_.output_tokens_total += static_cast<int64_t>(row.drawn.size());
     }
   }
-  for (const std::vector<LayerBlocks>& slice : blocks_) {
+  for (const std::vector<LayerBlocks>& slice : step.blocks) {
     for (size_t layer = 0; layer < slice.size(); ++layer) {
       stats_.blocks_total[layer].visible += slice[layer].visible;
       stats_.blocks_total[layer].selected += slice[layer].selected;
@@ -303,15 +258,16 @@ void EngineLoop::CountStep(const StepPlan& plan, const StepOutcomes& outcomes,
   }
 }
 
-void EngineLoop::Deliver(const StepPlan& plan, StepOutcomes outcomes) {
+void EngineLoop::Deliver(RunningStep& step) {
   const absl::Time now = absl::Now();
-  for (size_t i = 0; i < plan.slices.size(); ++i) {
-    const PlannedSlice& slice = plan.slices[i];
+  for (size_t i = 0; i < step.slices.size(); ++i) {
+    const PlannedSlice& slice = step.slices[i];
     const auto found = runs_.find(slice.request);
-    if (found == runs_.end()) continue;  // ended by an earlier slice
+    // Ended by an earlier slice, or since the step was launched.
+    if (found == runs_.end() || found->second->HasEnded(slice)) continue;
     RequestRun& run = *found->second;
     const absl::StatusOr<std::vector<int32_t>> ended =
-        run.Apply(slice, std::move(outcomes[i]), blocks_[i], now);
+        run.Apply(slice, std::move(step.outcomes[i]), step.blocks[i], now);
     if (!ended.ok()) {
       Retire(found, ended.status());
       continue;

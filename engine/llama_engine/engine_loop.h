@@ -19,8 +19,9 @@
 #include "engine/kv_cache/page_allocator.h"
 #include "engine/llama_engine/inbox.h"
 #include "engine/llama_engine/request_run.h"
+#include "engine/llama_engine/running_step.h"
+#include "engine/llama_engine/step_launcher.h"
 #include "engine/model/llama_model.h"
-#include "engine/sampler/sampler.h"
 #include "engine/scheduler/admission.h"
 #include "engine/scheduler/scheduler.h"
 
@@ -29,6 +30,12 @@ namespace seer {
 // Takes requests from the inbox, and steps the model until told to stop:
 // sweep (cancels, deadlines, slow readers), plan, compute, deliver. A cancel is
 // thus seen within one step.
+//
+// Where the device works beside the host, a step is planned and launched while
+// the one before runs, and takes the tokens that one draws without their coming
+// to the host. So a choice that a token ends may have had one row too many,
+// which is dropped. Pages can be given on at once all the same: the device
+// works in order.
 class EngineLoop {
  public:
   struct Parts {
@@ -54,11 +61,6 @@ class EngineLoop {
   EngineStats Stats() const;
 
  private:
-  // Outcomes of a step's rows, by slice.
-  using StepOutcomes = std::vector<std::vector<RowOutcome>>;
-
-  using Runs = std::map<RequestId, std::unique_ptr<RequestRun>>;
-
   // A request whose last event is still to be pushed.
   struct Ending {
     std::unique_ptr<RequestRun> run;
@@ -69,39 +71,39 @@ class EngineLoop {
   void Add(std::unique_ptr<RequestRun> run);
   // Frees all that the request holds; PushEndings then tells the reader, who
   // thus finds the pages free and the totals right. Returns the next one.
-  Runs::iterator Retire(Runs::iterator it, absl::Status status,
-                        bool drop_earlier = false);
+  RequestRuns::iterator Retire(RequestRuns::iterator it, absl::Status status,
+                               bool drop_earlier = false);
   void PushEndings(bool cut);
   // Ends requests that nobody waits for any more.
   void Sweep(absl::Time now);
   // Ends the request if it has to end now. Returns the next one.
-  Runs::iterator SweepOne(Runs::iterator it, absl::Time now);
+  RequestRuns::iterator SweepOne(RequestRuns::iterator it, absl::Time now);
   void FailAll(const absl::Status& status, bool cut);
   // When to look around again although nobody calls.
   absl::Time NextLook(absl::Time now) const;
 
-  void RunStep(const StepPlan& plan, absl::Duration scheduler_time);
-  absl::StatusOr<ForwardReport> Compute(const StepPlan& plan,
-                                        StepOutcomes& outcomes);
-  // What the model takes of the step's slice number `index`.
-  BatchSequence SequenceOf(const PlannedSlice& slice, size_t index);
-  absl::Status EvaluateRows(const StepPlan& plan, const LogitsBlock& block,
-                            StepOutcomes& outcomes);
+  // Plans a step and launches it, then finishes the one before. Where nothing
+  // can be launched behind a running step, that is finished first. `begin`:
+  // when the loop came round. False: there was nothing to compute.
+  bool RunStep(absl::Time begin);
+  // Null: there is nothing to launch, or it failed.
+  std::unique_ptr<RunningStep> Launch(const StepPlan& plan, absl::Time begin);
+  // Delivers what the running step gave.
+  void FinishRunning();
   // A step that found no memory ends its own requests, any other error all.
-  void FailStep(const StepPlan& plan, const absl::Status& status);
+  void FailStep(const RunningStep& step, const absl::Status& status);
   // Before Deliver: who reads a last event finds its request counted.
-  void CountStep(const StepPlan& plan, const StepOutcomes& outcomes,
-                 absl::Duration gate_time);
-  void Deliver(const StepPlan& plan, StepOutcomes outcomes);
+  void CountStep(const RunningStep& step, absl::Duration gate_time);
+  void Deliver(RunningStep& step);
   void UpdateStats();
 
   const Parts parts_;
-  Runs runs_;
+  RequestRuns runs_;
   std::vector<Ending> endings_;
   RequestId next_id_ = 1;
-  std::vector<Sampler> samplers_;                 // one a thread
-  std::vector<std::vector<LayerBlocks>> blocks_;  // of the step, by slice
-  std::vector<TokenId> best_tokens_;              // the same
+  StepLauncher launcher_;
+  std::unique_ptr<RunningStep> running_;  // null: none
+  absl::Time last_finish_ = absl::InfinitePast();
 
   mutable Mutex stats_mutex_;
   EngineStats stats_ ABSL_GUARDED_BY(stats_mutex_);

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -43,6 +44,17 @@ class HookedExecutor final : public Executor {
   std::function<void()> hook;
 };
 
+// Rows of generated tokens that were computed.
+class RowCounter final : public EngineObserver {
+ public:
+  void OnStep(const StepReport& report) override {
+    decode_rows += report.decode_rows;
+  }
+  void OnCancelled(absl::Duration) override {}
+
+  int64_t decode_rows = 0;
+};
+
 // A loop over a tiny model, fed by hand: what Submit would refuse gets in.
 class EngineLoopTest : public testing::Test {
  protected:
@@ -69,6 +81,7 @@ class EngineLoopTest : public testing::Test {
     parts.admission = &admission_;
     parts.inbox = &inbox_;
     parts.executor = &hooked_;
+    parts.observer = &rows_;
     parts.slow_reader_timeout = absl::Seconds(30);
     loop_ = std::make_unique<EngineLoop>(parts);
   }
@@ -100,6 +113,7 @@ class EngineLoopTest : public testing::Test {
   AtenExecutor executor_{1};
   SplitDevice device_{&executor_};
   HookedExecutor hooked_;
+  RowCounter rows_;
   std::unique_ptr<const Tokenizer> tokenizer_ = LoadTinyTokenizer();
   std::unique_ptr<LlamaModel> model_;
   KvCache cache_;
@@ -185,8 +199,7 @@ class GreedyTest : public EngineLoopTest {
     thread_ = std::thread([&] { loop_->Run(); });
   }
   void TearDown() override {
-    inbox_.Stop();
-    if (thread_.joinable()) thread_.join();
+    if (thread_.joinable()) Stop();
   }
   static GenerationRequest Greedy() {
     GenerationRequest request;
@@ -195,6 +208,10 @@ class GreedyTest : public EngineLoopTest {
     request.num_choices = 2;
     request.sampling.temperature = 0.0;
     return request;
+  }
+  void Stop() {
+    inbox_.Stop();
+    thread_.join();
   }
   GreedyRun RunOne(GenerationRequest request) {
     steps_with_logits_ = 0;
@@ -256,6 +273,60 @@ TEST_F(GreedyTest, ReadsLogitsWhereTheHighestIsNotEnough) {
     EXPECT_TRUE(run.reply.summary.has_value()) << run.reply.status;
     EXPECT_EQ(run.steps_with_logits, cases[i].first);
   }
+}
+
+TEST_F(GreedyTest, DropsTheRowThatFollowedAnEnd) {
+  GenerationRequest request = Greedy();
+  request.num_choices = 1;
+  request.max_tokens = 20;
+  // Until a prompt leads to a token that comes late for the first time.
+  std::vector<TokenId> expected;
+  int64_t num_tokens = 0;
+  for (TokenId seed = 1; expected.empty(); ++seed) {
+    ASSERT_LT(seed, 100);
+    request.prompt = {seed, seed + 1, 2 * seed};
+    const GatheredReply whole = RunOne(request).reply;
+    ASSERT_TRUE(whole.summary.has_value()) << whole.status;
+    const std::vector<TokenId>& tokens = whole.choices[0].token_ids;
+    num_tokens += static_cast<int64_t>(tokens.size());
+    for (auto it = tokens.begin() + 3; it < tokens.end() - 3; ++it) {
+      if (std::find(tokens.begin(), it, *it) != it) continue;
+      expected.assign(tokens.begin(), it + 1);
+      break;
+    }
+  }
+  request.stop_ids = {expected.back()};
+  const int64_t rows_before = num_tokens - num_tokens / 20;
+  const GatheredReply stopped = RunOne(request).reply;
+  ASSERT_TRUE(stopped.summary.has_value()) << stopped.status;
+  EXPECT_EQ(stopped.choices[0].token_ids, expected);
+  const int64_t num_kept = static_cast<int64_t>(expected.size());
+  EXPECT_EQ(stopped.summary->output_tokens, num_kept);
+  request.max_tokens = 1;  // no row; and the step before it is through
+  EXPECT_TRUE(RunOne(request).reply.summary.has_value());
+  Stop();
+  // The end was seen when the next row was on its way; the length is foreseen.
+  EXPECT_EQ(rows_.decode_rows, rows_before + num_kept);
+  EXPECT_EQ(loop_->Stats().output_tokens_total, num_tokens + num_kept + 1);
+  EXPECT_EQ(loop_->Stats().pages_used, 0);
+}
+
+TEST_F(GreedyTest, ChangesBetweenTokensOfTheDeviceAndTheHost) {
+  GenerationRequest request = Greedy();
+  request.num_choices = 1;
+  request.max_tokens = 30;
+  const auto alone = RunOne(request).reply;
+  // Every now and then another's row must be read by the host.
+  GenerationRequest other = request;
+  other.max_tokens = 4;
+  other.num_logprobs = 1;
+  const auto stream = Submit(request);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(RunOne(other).reply.summary.has_value());
+  }
+  const GatheredReply beside = Gather(*stream);
+  ASSERT_TRUE(beside.summary.has_value()) << beside.status;
+  EXPECT_EQ(beside.choices[0].token_ids, alone.choices[0].token_ids);
 }
 
 TEST_F(EngineLoopTest, AStepIsSeenWhileItRuns) {

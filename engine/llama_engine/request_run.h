@@ -3,6 +3,7 @@
 #define SEER_ENGINE_LLAMA_ENGINE_REQUEST_RUN_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -58,7 +59,8 @@ class RequestRun {
   const ResolvedPolicy& policy() const { return init_.policy; }
   EventOutbox& outbox() { return outbox_; }
 
-  // The ids of the slice's rows; valid until the next Apply.
+  // The ids of the slice's rows, as far as Apply has been told of them; valid
+  // until the next Apply.
   absl::Span<const TokenId> TokensOf(const PlannedSlice& slice) const;
   // Whether any logits of the slice are needed, and of which rows.
   bool NeedsAllLogits(const PlannedSlice& slice) const;
@@ -67,6 +69,12 @@ class RequestRun {
   // Whether the best token of the slice's last row is all that is needed of
   // its logits.
   bool NeedsBestToken(const PlannedSlice& slice) const;
+
+  // Whether the slice is of a choice that has ended: what its rows give is of
+  // no use.
+  bool HasEnded(const PlannedSlice& slice) const {
+    return !slice.is_prompt() && choices_[slice.choice].finished();
+  }
 
   // What the logits [vocab_size] of the slice's row at `position` give. Any
   // thread, with a sampler of its own.
@@ -122,6 +130,9 @@ class RequestRun {
   std::optional<absl::Time> first_token_time_;  // or the prompt's end
   absl::Time end_time_;                         // once done
 };
+
+// Those that have not ended.
+using RequestRuns = std::map<RequestId, std::unique_ptr<RequestRun>>;
 
 }  // namespace seer
 

@@ -29,6 +29,9 @@ absl::Status Check(const BatchSequence& s, int index) {
     problem = "has a prompt slice that is not of whole tiles";
   } else if (static_cast<int64_t>(s.page_table.size()) < NumBlocks(end)) {
     problem = "has too few pages";
+  } else if (std::any_of(s.tokens.begin(), s.tokens.end(),
+                         [](TokenId token) { return token < 0; })) {
+    problem = "has a token below 0";
   } else if (IsSparse(s) && s.gate == nullptr) {
     problem = "is sparse without a gate";
   }
@@ -37,10 +40,25 @@ absl::Status Check(const BatchSequence& s, int index) {
       absl::StrCat("sequence ", index, " of the batch ", problem));
 }
 
+// The place of the token that the sequence takes of the step before.
+absl::StatusOr<int32_t> PlaceOf(const BatchSequence& s,
+                                absl::Span<const int32_t> drawn) {
+  const int32_t by = *s.drawn_by;
+  if (s.is_prompt() || s.tokens.size() != 1 || by < 0 ||
+      by >= static_cast<int64_t>(drawn.size()) || drawn[by] < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the batch has a token of the step before that was not drawn, of its "
+        "sequence ",
+        by));
+  }
+  return drawn[by];
+}
+
 }  // namespace
 
 absl::StatusOr<BatchLayout> BatchLayout::Build(
-    absl::Span<const BatchSequence> sequences) {
+    absl::Span<const BatchSequence> sequences,
+    absl::Span<const int32_t> drawn) {
   if (sequences.empty()) {
     return absl::InvalidArgumentError("a batch without sequences");
   }
@@ -59,6 +77,10 @@ absl::StatusOr<BatchLayout> BatchLayout::Build(
     layout.slices_.push_back(slice);
     layout.tokens_.insert(layout.tokens_.end(), sequence.tokens.begin(),
                           sequence.tokens.end());
+    if (sequence.drawn_by.has_value()) {
+      SEER_ASSIGN_OR_RETURN(const int32_t place, PlaceOf(sequence, drawn));
+      layout.tokens_.back() = -1 - place;
+    }
     layout.AddLogitsRows(static_cast<int32_t>(i));
   }
   for (size_t i = 0; i < sequences.size(); ++i) {

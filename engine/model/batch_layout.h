@@ -30,15 +30,19 @@ class BatchLayout {
     int32_t row = 0;       // packed
   };
 
-  // INVALID_ARGUMENT: no sequence, or one that breaks SequenceSlice's limits.
+  // `drawn`: of each sequence of the step before, the place of its drawn token;
+  // -1: it has none.
+  // INVALID_ARGUMENT: no sequence, or one that breaks SequenceSlice's limits,
+  // has a token below 0 or asks for a token that was not drawn.
   static absl::StatusOr<BatchLayout> Build(
-      absl::Span<const BatchSequence> sequences);
+      absl::Span<const BatchSequence> sequences,
+      absl::Span<const int32_t> drawn = {});
 
   // Valid until this object is moved or destroyed.
   RaggedBatch batch() const;
 
-  // Ids of all rows, [num_rows].
-  const std::vector<int64_t>& tokens() const { return tokens_; }
+  // Ids of all rows, [num_rows]; -1 - place: of a token that was drawn.
+  const std::vector<int32_t>& tokens() const { return tokens_; }
   // In order of first use; empty: every tile reads everything.
   const std::vector<GateGroup>& gates() const { return gates_; }
   // In order of row.
@@ -70,7 +74,7 @@ class BatchLayout {
   std::vector<SequenceSlice> slices_;
   std::vector<Tile> tiles_;
   std::vector<int64_t> visible_;  // [num_sequences], prompt tiles, one head
-  std::vector<int64_t> tokens_;
+  std::vector<int32_t> tokens_;
   std::vector<GateGroup> gates_;
   std::vector<LogitsRow> logits_rows_;
   std::vector<LogitsRow> best_rows_;

@@ -3,6 +3,7 @@
 #define SEER_ENGINE_MODEL_BATCH_SEQUENCE_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/types/span.h"
 #include "engine/gate/gate_state.h"
@@ -17,9 +18,14 @@ enum class LogitsRows { kNone, kLast, kAll };
 
 // Rows at positions [position_begin, position_begin + tokens.size()), all of
 // the prompt or all generated, with the limits of SequenceSlice
-// (kernels/ragged_batch.h). Everything is borrowed for the call.
+// (kernels/ragged_batch.h). Everything is borrowed for the call,
+// what is written until the step is finished.
 struct BatchSequence {
   absl::Span<const TokenId> tokens;  // >= 1, each in [0, vocab_size)
+  // Set: the only token, of a generated row, is the best token of the sequence
+  // of this number in the step that was launched before, and never leaves the
+  // device; `tokens` has one id that is not read.
+  std::optional<int32_t> drawn_by;
   int32_t position_begin = 0;
   int32_t prompt_len = 0;
   absl::Span<const int32_t>
@@ -34,11 +40,11 @@ struct BatchSequence {
 
   // Out, null: not wanted: the token of the last row's highest logit, ties to
   // the lower id; -1: a logit of the row is not finite. Found on the device:
-  // of the row only this comes to the host.
+  // of the row only this comes to the host, when the step is finished.
   TokenId* best_token = nullptr;
 
   // Out, null: not wanted: [num_layers]; the blocks that the prompt tiles of
-  // this step see and read are added.
+  // this step see and read are added when it is finished.
   LayerBlocks* blocks = nullptr;
 
   bool is_prompt() const { return position_begin < prompt_len; }

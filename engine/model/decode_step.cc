@@ -1,6 +1,5 @@
 #include "engine/model/decode_step.h"
 
-#include <ATen/ops/index_select.h>
 #include <ATen/ops/zeros.h>
 
 #include <utility>
@@ -66,7 +65,10 @@ absl::Status DecodeStep::RunAttention(int32_t layer, DeviceClock* clock) const {
                 QkPrepareOf(model_, init_.inputs, tensors_.qkv.const_data_ptr(),
                             kv, tensors_.queries.mutable_data_ptr()),
                 init_.stream));
-  if (clock != nullptr) clock->Mark();
+  if (clock != nullptr) {
+    clock->Mark();
+    clock->Mark();  // generated rows select nothing
+  }
   SEER_RETURN_IF_ERROR(Attend(
       backend,
       AttentionOf(model_, init_.inputs, tensors_.queries.const_data_ptr(), kv,
@@ -111,10 +113,8 @@ absl::Status DecodeStep::Rank() const {
 absl::Status DecodeStep::Enqueue(DeviceClock* clock) const {
   const LlamaWeights& weights = model_.tensors->weights;
   const DecodeTensors& t = tensors_;
-  at::Tensor x = t.x;
-  at::index_select_out(
-      x, weights.embedding, 0,
-      ViewOf(init_.inputs.tokens, {t.x.size(0)}, at::kLong, *model_.device));
+  SEER_RETURN_IF_ERROR(rows_.EmbedInto(weights.embedding, init_.inputs.tokens,
+                                       init_.best_tokens, t.x));
   for (int32_t l = 0; l < model_.config->num_layers; ++l) {
     SEER_RETURN_IF_ERROR(RunLayer(l, clock));
   }

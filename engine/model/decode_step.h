@@ -42,18 +42,16 @@ class DecodeStep {
   struct Init {
     StepInputs inputs;
     std::vector<PagedKv> layers;
-    DeviceStream stream;             // with attention's workspace
-    int32_t* best_tokens = nullptr;  // [inputs.batch.num_rows]
-    float* best_logits = nullptr;    // the same
+    DeviceStream stream;  // with attention's workspace
+    // [inputs.batch.num_rows], out; before, what the step before drew.
+    int32_t* best_tokens = nullptr;
+    float* best_logits = nullptr;  // the same
   };
   DecodeStep(const ModelParts& model, const DecodeTensors& tensors, Init init);
 
-  // Points of a layer on the clock.
-  enum Point { kBegin, kPrepared, kAttended, kNumPoints };
-
   // Fills the first rows of DecodeTensors::logits, and the best tokens by them.
   // On a GPU nothing is allocated or waited for once the same shape has run
-  // before. `clock`, which gets the points of each layer, may be null. Throws
+  // before. `clock`, which gets each layer's LayerPoints, may be null. Throws
   // what ATen throws.
   absl::Status Enqueue(DeviceClock* clock) const;
 

@@ -39,11 +39,11 @@ bool Decoder::Takes(const ForwardArgs& args) {
 Decoder::Decoder(const ModelParts& model, bool replays)
     : model_(model),
       tensors_(DecodeTensors::Make(model, kMaxRows)),
-      results_(model.device, model.results),
       replays_(replays) {}
 
 absl::StatusOr<StepInputs> Decoder::Send(const ForwardArgs& args,
-                                         const BatchLayout& layout) {
+                                         const BatchLayout& layout,
+                                         StepResults& results) {
   const int32_t rows =
       RowsOf(model_.device->backend(), layout.batch().num_rows);
   SEER_ASSIGN_OR_RETURN(
@@ -57,11 +57,12 @@ absl::StatusOr<StepInputs> Decoder::Send(const ForwardArgs& args,
   shape.best_rows = rows;
   shape.vocab_size = model_.config->vocab_size;
   shape.logits_rows = LogitsRowsAtOnce(layout, shape.vocab_size);
-  SEER_RETURN_IF_ERROR(results_.Reserve(shape));
+  SEER_RETURN_IF_ERROR(results.Reserve(shape));
   return inputs;
 }
 
-DecodeStep Decoder::MakeStep(const StepInputs& inputs, const KvCache& cache) {
+DecodeStep Decoder::MakeStep(const StepInputs& inputs, const KvCache& cache,
+                             const StepResults& results) {
   DecodeStep::Init init;
   init.inputs = inputs;
   for (int32_t l = 0; l < model_.config->num_layers; ++l) {
@@ -81,14 +82,14 @@ DecodeStep Decoder::MakeStep(const StepInputs& inputs, const KvCache& cache) {
   init.stream = model_.device->stream();
   init.stream.workspace = workspace_.mutable_data_ptr();
   init.stream.workspace_bytes = workspace_.numel();
-  init.best_tokens = results_.best_tokens();
-  init.best_logits = results_.best_logits();
+  init.best_tokens = results.best_tokens();
+  init.best_logits = results.best_logits();
   return DecodeStep(model_, tensors_, std::move(init));
 }
 
 absl::StatusOr<bool> Decoder::Enqueue(const DecodeStep& step,
-                                      const Shape& shape,
-                                      const Places& places) {
+                                      const Shape& shape, const Places& places,
+                                      DeviceClock* clock) {
   if (places != places_) graphs_.clear();
   places_ = places;
   if (replays_) {
@@ -111,19 +112,20 @@ absl::StatusOr<bool> Decoder::Enqueue(const DecodeStep& step,
       return true;
     }
   }
-  model_.clock->Reset();
-  SEER_RETURN_IF_ERROR(step.Enqueue(model_.clock));
+  SEER_RETURN_IF_ERROR(step.Enqueue(clock));
   return false;
 }
 
-absl::StatusOr<ForwardReport> Decoder::Run(const ForwardArgs& args,
-                                           const BatchLayout& layout) {
-  SEER_ASSIGN_OR_RETURN(const StepInputs inputs, Send(args, layout));
-  const DecodeStep step = MakeStep(inputs, *args.cache);
+absl::StatusOr<LaunchedStep::Work> Decoder::Launch(const ForwardArgs& args,
+                                                   BatchLayout& layout,
+                                                   DeviceClock* clock) {
+  StepResults results(model_.results);
+  SEER_ASSIGN_OR_RETURN(const StepInputs inputs, Send(args, layout, results));
+  const DecodeStep step = MakeStep(inputs, *args.cache, results);
   const PagedKv kv = args.cache->layer(0);
   const Places places = {
       inputs.batch.sequences,  // the other inputs are at fixed offsets
-      results_.best_tokens(),  // and the other results
+      results.best_tokens(),   // and the other results
       workspace_.const_data_ptr(),
       kv.pages,
       kv.pooled_keys,
@@ -132,46 +134,33 @@ absl::StatusOr<ForwardReport> Decoder::Run(const ForwardArgs& args,
   SEER_ASSIGN_OR_RETURN(
       const bool replayed,
       Enqueue(step, {inputs.batch.num_rows, inputs.plan.max_generated_blocks},
-              places));
-  SEER_RETURN_IF_ERROR(Emit(args, layout, inputs));
-  return replayed ? ForwardReport() : Report();
+              places, clock));
+  SEER_RETURN_IF_ERROR(Fetch(args, layout, inputs, results));
+  std::vector<int32_t> places_of_best;
+  for (const BatchLayout::LogitsRow& row : layout.best_rows()) {
+    places_of_best.push_back(row.row);
+  }
+  return LaunchedStep::Work{std::move(layout), results,
+                            std::move(places_of_best), !replayed};
 }
 
-absl::Status Decoder::Emit(const ForwardArgs& args, const BatchLayout& layout,
-                           const StepInputs& inputs) {
+absl::Status Decoder::Fetch(const ForwardArgs& args, const BatchLayout& layout,
+                            const StepInputs& inputs, StepResults& results) {
   const int64_t num_wanted = static_cast<int64_t>(layout.logits_rows().size());
   const int64_t vocab_size = model_.config->vocab_size;
   const int64_t rows_at_once = LogitsRowsAtOnce(layout, vocab_size);
-  if (num_wanted == 0) SEER_RETURN_IF_ERROR(results_.Fetch(0));
+  if (num_wanted == 0) return results.Fetch(0);
   for (int64_t first = 0; first < num_wanted; first += rows_at_once) {
     const int64_t count = std::min(rows_at_once, num_wanted - first);
     const at::Tensor wanted =
         ViewOf(inputs.wanted_rows + first, {count}, at::kLong, *model_.device);
-    ViewOf(results_.logits(), {count, vocab_size}, at::kFloat, *model_.device)
+    ViewOf(results.logits(), {count, vocab_size}, at::kFloat, *model_.device)
         .copy_(at::index_select(tensors_.logits, 0, wanted));
-    SEER_RETURN_IF_ERROR(results_.Fetch(count));
-    SEER_RETURN_IF_ERROR(GiveLogits(args, layout, results_, first, count));
+    SEER_RETURN_IF_ERROR(results.Fetch(count));
+    SEER_RETURN_IF_ERROR(model_.device->Synchronize());
+    SEER_RETURN_IF_ERROR(GiveLogits(args, layout, results, first, count));
   }
-  std::vector<int32_t> best_tokens;
-  for (const BatchLayout::LogitsRow& row : layout.best_rows()) {
-    best_tokens.push_back(results_.fetched_best_tokens()[row.row]);
-  }
-  layout.SetBestTokens(best_tokens);
   return absl::OkStatus();
-}
-
-ForwardReport Decoder::Report() const {
-  ForwardReport report;
-  for (int32_t layer = 0; layer < model_.config->num_layers; ++layer) {
-    const int point = layer * DecodeStep::kNumPoints;
-    const auto between = [&](DecodeStep::Point begin, DecodeStep::Point end) {
-      return model_.clock->Between(point + begin, point + end);
-    };
-    report.prepare_time += between(DecodeStep::kBegin, DecodeStep::kPrepared);
-    report.attention_time +=
-        between(DecodeStep::kPrepared, DecodeStep::kAttended);
-  }
-  return report;
 }
 
 }  // namespace seer

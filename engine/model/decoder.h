@@ -16,6 +16,7 @@
 #include "engine/model/batch_layout.h"
 #include "engine/model/decode_step.h"
 #include "engine/model/forward_args.h"
+#include "engine/model/launched_step.h"
 #include "engine/model/model_parts.h"
 #include "engine/model/step_results.h"
 
@@ -42,10 +43,12 @@ class Decoder {
   // is enqueued anew.
   Decoder(const ModelParts& model, bool replays);
 
-  // As LlamaModel::Forward. Throws what ATen throws. The report of a replayed
-  // step has no times: its kernels are not apart.
-  absl::StatusOr<ForwardReport> Run(const ForwardArgs& args,
-                                    const BatchLayout& layout);
+  // As LlamaModel::Launch, with points on `clock`. Throws what ATen throws. The
+  // report of a replayed step has no times: its kernels are not apart.
+  // UNIMPLEMENTED: a shape that has no kernel for this; `layout` is as it was.
+  absl::StatusOr<LaunchedStep::Work> Launch(const ForwardArgs& args,
+                                            BatchLayout& layout,
+                                            DeviceClock* clock);
 
   int64_t num_replays() const { return num_replays_; }
 
@@ -56,18 +59,18 @@ class Decoder {
   using Places = std::array<const void*, 7>;
 
   absl::StatusOr<StepInputs> Send(const ForwardArgs& args,
-                                  const BatchLayout& layout);
-  DecodeStep MakeStep(const StepInputs& inputs, const KvCache& cache);
+                                  const BatchLayout& layout,
+                                  StepResults& results);
+  DecodeStep MakeStep(const StepInputs& inputs, const KvCache& cache,
+                      const StepResults& results);
   // Whether it was replayed.
   absl::StatusOr<bool> Enqueue(const DecodeStep& step, const Shape& shape,
-                               const Places& places);
-  absl::Status Emit(const ForwardArgs& args, const BatchLayout& layout,
-                    const StepInputs& inputs);
-  ForwardReport Report() const;
+                               const Places& places, DeviceClock* clock);
+  absl::Status Fetch(const ForwardArgs& args, const BatchLayout& layout,
+                     const StepInputs& inputs, StepResults& results);
 
   const ModelParts model_;
   const DecodeTensors tensors_;
-  StepResults results_;
   at::Tensor workspace_;  // of attention, bytes; grows
   bool replays_;
   int64_t num_replays_ = 0;

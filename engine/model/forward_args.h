@@ -42,8 +42,9 @@ struct LayerTrace {
 struct ForwardArgs {
   absl::Span<const BatchSequence> sequences;  // >= 1
   const KvCache* cache = nullptr;  // read and written; on the model's device
-  // Called with the wanted rows in order, a block at a time; an error ends the
-  // pass and is returned. Runs on the calling thread.
+  // Called with the wanted rows in order, a block at a time, before the launch
+  // returns; an error ends the pass and is returned. Runs on the calling
+  // thread.
   absl::FunctionRef<absl::Status(const LogitsBlock&)> on_logits;
   std::function<void(const LayerTrace&)> trace;  // empty: none
 };

@@ -4,6 +4,7 @@
 #include <ATen/ops/index_select.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "base/status_macros.h"
@@ -27,21 +28,19 @@ int64_t MlpRows(Backend backend) {
   return backend == Backend::kCuda ? 8192 : 1024;
 }
 
-// Points of a layer on the clock.
-enum Point { kBegin, kPrepared, kSelected, kAttended, kNumPoints };
-
 }  // namespace
 
 ForwardPass::ForwardPass(const ModelParts& model, const ForwardArgs& args,
-                         BatchLayout layout)
+                         BatchLayout layout, DeviceClock* clock)
     : model_(model),
       args_(args),
       config_(*model.config),
       backend_(model.device->backend()),
       layout_(std::move(layout)),
+      clock_(clock),
       rows_(*model.device, model.dtype, model.config->rms_norm_eps,
             model.tensors->epsilon),
-      results_(model.device, model.results),
+      results_(model.results),
       stream_(model.device->stream()) {}
 
 at::Tensor ForwardPass::Empty(at::IntArrayRef shape,
@@ -61,7 +60,7 @@ int64_t ForwardPass::RankedRowsAtOnce() const {
   return std::max<int64_t>(1, fit);
 }
 
-absl::Status ForwardPass::Send() {
+absl::Status ForwardPass::Send(Residual& residual) {
   SEER_ASSIGN_OR_RETURN(
       inputs_,
       SendStepInputs(layout_, LimitsOf(config_, *args_.cache), model_.inputs));
@@ -72,6 +71,12 @@ absl::Status ForwardPass::Send() {
   shape.logits_rows = LogitsRowsAtOnce(layout_, config_.vocab_size);
   shape.vocab_size = config_.vocab_size;
   SEER_RETURN_IF_ERROR(results_.Reserve(shape));
+  residual.x = Empty({inputs_.batch.num_rows, config_.hidden_size},
+                     ScalarTypeOf(model_.dtype));
+  // Before anything takes the place of the tokens that the last step drew.
+  SEER_RETURN_IF_ERROR(rows_.EmbedInto(model_.tensors->weights.embedding,
+                                       inputs_.tokens, results_.best_tokens(),
+                                       residual.x));
   View(results_.counts(), {shape.num_layers, shape.num_sequences}, at::kLong)
       .zero_();
   return absl::OkStatus();
@@ -164,13 +169,13 @@ AttentionArgs ForwardPass::Attention(const PagedKv& kv) const {
 
 absl::Status ForwardPass::RunAttention(int32_t layer, const at::Tensor& qkv) {
   const PagedKv kv = args_.cache->layer(layer);
-  model_.clock->Mark();
+  clock_->Mark();
   SEER_RETURN_IF_ERROR(Prepare(kv, qkv));
-  model_.clock->Mark();
+  clock_->Mark();
   SEER_RETURN_IF_ERROR(Select(layer, kv));
-  model_.clock->Mark();
+  clock_->Mark();
   SEER_RETURN_IF_ERROR(Attend(backend_, Attention(kv), stream_));
-  model_.clock->Mark();
+  clock_->Mark();
   if (args_.trace) Trace(layer, qkv);
   return absl::OkStatus();
 }
@@ -244,23 +249,20 @@ absl::Status ForwardPass::RunLayers(Residual& residual) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<ForwardReport> ForwardPass::Run() {
-  SEER_RETURN_IF_ERROR(Send());
-  MakeTensors();
-  model_.clock->Reset();
+absl::StatusOr<LaunchedStep::Work> ForwardPass::Launch() {
   Residual residual;
-  residual.x = at::index_select(
-      model_.tensors->weights.embedding, 0,
-      View(inputs_.tokens, {inputs_.batch.num_rows}, at::kLong));
+  SEER_RETURN_IF_ERROR(Send(residual));
+  MakeTensors();
   SEER_RETURN_IF_ERROR(RunLayers(residual));
   if (layout_.logits_rows().empty() && layout_.best_rows().empty()) {
     SEER_RETURN_IF_ERROR(results_.Fetch(0));
   } else {
     SEER_RETURN_IF_ERROR(EmitLogits(residual));
   }
-  layout_.SetBestTokens(results_.fetched_best_tokens());
-  CountBlocks();
-  return Report();
+  std::vector<int32_t> places(layout_.best_rows().size());
+  std::iota(places.begin(), places.end(), 0);
+  return LaunchedStep::Work{std::move(layout_), results_, std::move(places),
+                            /*is_timed=*/true};
 }
 
 absl::Status ForwardPass::EmitLogits(const Residual& residual) {
@@ -298,6 +300,7 @@ absl::Status ForwardPass::EmitLogits(const Residual& residual) {
       SEER_RETURN_IF_ERROR(results_.Fetch(fetched));
     }
     if (fetched > 0) {
+      SEER_RETURN_IF_ERROR(model_.device->Synchronize());
       SEER_RETURN_IF_ERROR(
           GiveLogits(args_, layout_, results_, first, fetched));
     }
@@ -318,28 +321,6 @@ absl::Status ForwardPass::Rank(const at::Tensor& logits, int64_t first) {
   const Backend backend =
       backend_ == Backend::kCuda ? backend_ : Backend::kReference;
   return TopTokens(backend, args, stream_);
-}
-
-void ForwardPass::CountBlocks() {
-  for (int32_t layer = 0; layer < config_.num_layers; ++layer) {
-    layout_.CountBlocks(
-        layer, config_.num_query_heads,
-        has_gates() ? results_.CountsOf(layer) : absl::Span<const int64_t>());
-  }
-}
-
-ForwardReport ForwardPass::Report() const {
-  ForwardReport report;
-  for (int32_t layer = 0; layer < config_.num_layers; ++layer) {
-    const int point = layer * kNumPoints;
-    const auto between = [&](Point begin, Point end) {
-      return model_.clock->Between(point + begin, point + end);
-    };
-    report.prepare_time += between(kBegin, kPrepared);
-    report.gate_time += between(kPrepared, kSelected);
-    report.attention_time += between(kSelected, kAttended);
-  }
-  return report;
 }
 
 }  // namespace seer

@@ -12,6 +12,7 @@
 #include "engine/device/device.h"
 #include "engine/model/batch_layout.h"
 #include "engine/model/forward_args.h"
+#include "engine/model/launched_step.h"
 #include "engine/model/llama_weights.h"
 #include "engine/model/model_parts.h"
 #include "engine/model/row_ops.h"
@@ -27,26 +28,27 @@
 
 namespace seer {
 
-// Enqueues a step's work layer by layer and waits for the device only at its
-// end, where results come back.
+// Enqueues a step's work layer by layer. Waits for the device only where logits
+// come back to the host.
 class ForwardPass {
  public:
   ForwardPass(const ModelParts& model, const ForwardArgs& args,
-              BatchLayout layout);
+              BatchLayout layout, DeviceClock* clock);
 
   // Once. Throws what ATen throws. After an error the device may still work on
   // what was enqueued.
-  absl::StatusOr<ForwardReport> Run();
+  absl::StatusOr<LaunchedStep::Work> Launch();
 
  private:
-  absl::Status Send();
-  void MakeTensors();
   // The residual stream, and what is still to be added to it before it is
   // normed; undefined: nothing.
   struct Residual {
     at::Tensor x;        // [rows, H]
     at::Tensor pending;  // [rows, H]
   };
+  // Sends the inputs and begins the residual stream with the tokens' rows.
+  absl::Status Send(Residual& residual);
+  void MakeTensors();
   absl::Status RunLayers(Residual& residual);
   absl::Status RunAttention(int32_t layer, const at::Tensor& qkv);
   absl::Status Prepare(const PagedKv& kv, const at::Tensor& qkv);
@@ -62,8 +64,6 @@ class ForwardPass {
   // Finds the best tokens by `logits` [rows, vocab_size], of best_rows() from
   // `first` on.
   absl::Status Rank(const at::Tensor& logits, int64_t first);
-  void CountBlocks();
-  ForwardReport Report() const;
 
   at::Tensor Empty(at::IntArrayRef shape, at::ScalarType type) const;
   at::Tensor View(const void* data, at::IntArrayRef shape,
@@ -76,7 +76,8 @@ class ForwardPass {
   const ForwardArgs& args_;
   const ModelConfig& config_;
   const Backend backend_;
-  const BatchLayout layout_;
+  BatchLayout layout_;
+  DeviceClock* const clock_;
   StepInputs inputs_;
   const RowOps rows_;
   StepResults results_;

@@ -60,7 +60,7 @@ LlamaModel::LlamaModel(const ModelConfig& config, DType dtype, Device* device)
       device_(device),
       inputs_(device),
       results_(device),
-      clock_(device->MakeClock()) {}
+      clocks_{device->MakeClock(), device->MakeClock()} {}
 
 LlamaModel::~LlamaModel() = default;
 
@@ -98,7 +98,7 @@ absl::StatusOr<std::unique_ptr<LlamaModel>> LlamaModel::Make(
         at::full({1}, config.rms_norm_eps,
                  at::TensorOptions(at::kFloat).device(aten_device));
     model->tensors_ = std::move(tensors);
-    if (model->copies_logits()) {
+    if (model->is_asynchronous()) {
       model->decoder_ = std::make_unique<Decoder>(model->Parts(),
                                                   options.replay_decode_steps);
     }
@@ -154,7 +154,6 @@ ModelParts LlamaModel::Parts() {
   parts.tensors = tensors_.get();
   parts.inputs = &inputs_;
   parts.results = &results_;
-  parts.clock = clock_.get();
   return parts;
 }
 
@@ -162,23 +161,50 @@ int64_t LlamaModel::num_replays() const {
   return decoder_ == nullptr ? 0 : decoder_->num_replays();
 }
 
-absl::StatusOr<ForwardReport> LlamaModel::Forward(const ForwardArgs& args) {
-  SEER_ASSIGN_OR_RETURN(BatchLayout layout, BatchLayout::Build(args.sequences));
+absl::StatusOr<LaunchedStep::Work> LlamaModel::Enqueue(const ForwardArgs& args,
+                                                       BatchLayout layout,
+                                                       DeviceClock* clock) {
+  const c10::InferenceMode inference;
+  if (decoder_ != nullptr && Decoder::Takes(args)) {
+    absl::StatusOr<LaunchedStep::Work> decoded =
+        decoder_->Launch(args, layout, clock);
+    if (!absl::IsUnimplemented(decoded.status())) return decoded;
+    decoder_ = nullptr;  // a shape that has no kernel for it
+  }
+  return ForwardPass(Parts(), args, std::move(layout), clock).Launch();
+}
+
+absl::StatusOr<LaunchedStep> LlamaModel::Launch(const ForwardArgs& args) {
+  const std::vector<int32_t> drawn = std::move(drawn_places_);
+  drawn_places_.clear();
+  SEER_ASSIGN_OR_RETURN(BatchLayout layout,
+                        BatchLayout::Build(args.sequences, drawn));
   SEER_RETURN_IF_ERROR(device_->BindThisThread());
-  absl::StatusOr<ForwardReport> report = CatchingExceptions(
-      "a forward pass", [&]() -> absl::StatusOr<ForwardReport> {
-        const c10::InferenceMode inference;
-        if (decoder_ != nullptr && Decoder::Takes(args)) {
-          absl::StatusOr<ForwardReport> decoded = decoder_->Run(args, layout);
-          if (!absl::IsUnimplemented(decoded.status())) return decoded;
-          decoder_ = nullptr;  // a shape that has no kernel for it
-        }
-        return ForwardPass(Parts(), args, std::move(layout)).Run();
-      });
+  turn_ = 1 - turn_;
+  inputs_.Turn();
+  results_.Turn();
+  DeviceClock* const clock = clocks_[turn_].get();
+  // Nobody may have finished the step whose turn this was.
+  SEER_RETURN_IF_ERROR(clock->Wait());
+  clock->Reset();
+  absl::StatusOr<LaunchedStep::Work> work = CatchingExceptions(
+      "a forward pass",
+      [&] { return Enqueue(args, std::move(layout), clock); });
   // What was enqueued before an error may still read this step's arrays. If
   // the device itself failed, it says so here too.
-  if (!report.ok()) SEER_RETURN_IF_ERROR(device_->Synchronize());
-  return report;
+  if (!work.ok()) {
+    SEER_RETURN_IF_ERROR(device_->Synchronize());
+    return work.status();
+  }
+  clock->Mark();
+  LaunchedStep step(*std::move(work), config_, clock);
+  drawn_places_ = step.DrawnPlaces();
+  return step;
+}
+
+absl::StatusOr<ForwardReport> LlamaModel::Forward(const ForwardArgs& args) {
+  SEER_ASSIGN_OR_RETURN(const LaunchedStep step, Launch(args));
+  return step.Finish();
 }
 
 }  // namespace seer

@@ -2,13 +2,17 @@
 #ifndef SEER_ENGINE_MODEL_LLAMA_MODEL_H_
 #define SEER_ENGINE_MODEL_LLAMA_MODEL_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/device/device.h"
 #include "engine/device/transfer_buffer.h"
+#include "engine/model/batch_layout.h"
 #include "engine/model/forward_args.h"
+#include "engine/model/launched_step.h"
 #include "engine/weights/model_config.h"
 #include "engine/weights/weight_files.h"
 #include "kernels/dtype.h"
@@ -50,21 +54,31 @@ class LlamaModel {
   LlamaModel(const LlamaModel&) = delete;
   LlamaModel& operator=(const LlamaModel&) = delete;
 
-  // Computes the rows and writes their keys, values and pools to the cache;
-  // returns when the device has done so. Norms round as Hugging Face's do;
-  // residuals are in the model's dtype. Logits come in row blocks, so that a
-  // prompt's are never held whole.
+  // Enqueues the step that computes the rows and writes their keys, values and
+  // pools to the cache. Norms round as Hugging Face's do; residuals are in the
+  // model's dtype. Logits come in row blocks, so that a prompt's are never held
+  // whole; a step that gives any to the host is waited for.
+  //
+  // While the device works on a step, one more can be launched behind it, if
+  // the model is asynchronous; it can take tokens that the first one draws.
+  // Steps are finished in the order of their launch.
+  //
   // INVALID_ARGUMENT: a sequence out of its limits. RESOURCE_EXHAUSTED: no
   // memory for a step so large; another may fit. INTERNAL: an operator or the
   // device failed. After an error the cache's pages of these sequences are
-  // undefined.
+  // undefined, the device is done with all it was given, and no step can take
+  // what the last one drew.
+  absl::StatusOr<LaunchedStep> Launch(const ForwardArgs& args);
+
+  // Launches the step and finishes it.
   absl::StatusOr<ForwardReport> Forward(const ForwardArgs& args);
 
   const ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }
-  // Whether logits take a copy to reach the host: best tokens are then the
-  // cheaper thing to ask for, and elsewhere the dearer.
-  bool copies_logits() const { return !device_->shares_host_memory(); }
+  // Whether the device works beside the host, in memory of its own. Best tokens
+  // are then cheaper to ask for than logits, which take a copy, and elsewhere
+  // dearer.
+  bool is_asynchronous() const { return !device_->shares_host_memory(); }
   int64_t weight_bytes() const;
   // Steps so far that were replayed.
   int64_t num_replays() const;
@@ -79,15 +93,21 @@ class LlamaModel {
       const ModelConfig& config, WeightSource& source, DType dtype,
       Device* device, const LlamaModelOptions& options);
   ModelParts Parts();
+  absl::StatusOr<LaunchedStep::Work> Enqueue(const ForwardArgs& args,
+                                             BatchLayout layout,
+                                             DeviceClock* clock);
 
   const ModelConfig config_;
   const DType dtype_;
   Device* const device_;
   std::unique_ptr<ModelTensors> tensors_;
+  // Each for two steps in turn.
   TransferBuffer inputs_;
   TransferBuffer results_;
-  const std::unique_ptr<DeviceClock> clock_;
-  std::unique_ptr<Decoder> decoder_;  // null: every step is a ForwardPass
+  std::array<std::unique_ptr<DeviceClock>, 2> clocks_;
+  int turn_ = 0;
+  std::vector<int32_t> drawn_places_;  // LaunchedStep's, of the last launch
+  std::unique_ptr<Decoder> decoder_;   // null: every step is a ForwardPass
 };
 
 }  // namespace seer

@@ -29,7 +29,6 @@ struct ModelParts {
   // Kept from step to step.
   TransferBuffer* inputs = nullptr;
   TransferBuffer* results = nullptr;
-  DeviceClock* clock = nullptr;
 };
 
 }  // namespace seer

@@ -9,6 +9,7 @@
 #include <ATen/ops/silu.h>
 
 #include <cstdint>
+#include <limits>
 
 #include "absl/status/status.h"
 #include "base/status_macros.h"
@@ -69,6 +70,25 @@ absl::Status RowOps::AddAndNormInto(const at::Tensor& x,
   if (addend.defined()) x.add_(addend);
   NormWithAten(x, weight, out);
   return absl::OkStatus();
+}
+
+absl::Status RowOps::EmbedInto(const at::Tensor& table, const int32_t* tokens,
+                               const int32_t* drawn,
+                               const at::Tensor& out) const {
+  EmbedTokensArgs args;
+  args.dtype = dtype_;
+  args.num_rows = out.size(0);
+  args.width = static_cast<int32_t>(out.size(1));
+  args.table = table.const_data_ptr();
+  args.num_table_rows = table.size(0);
+  args.tokens = tokens;
+  args.drawn = drawn;
+  if (drawn != nullptr) args.num_drawn = std::numeric_limits<int32_t>::max();
+  args.out = out.mutable_data_ptr();
+  // Copies of rows: on the CPU the reference is as good as any.
+  const Backend backend =
+      backend_ == Backend::kCuda ? backend_ : Backend::kReference;
+  return EmbedTokens(backend, args, stream_);
 }
 
 absl::StatusOr<at::Tensor> RowOps::SiluMul(const at::Tensor& gate_up) const {

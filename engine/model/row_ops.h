@@ -32,6 +32,13 @@ class RowOps {
                               const at::Tensor& weight,
                               const at::Tensor& out) const;
 
+  // The rows of `table` [vocab, H] of a step's `tokens`, int32 [num_rows] on
+  // the device as BatchLayout::tokens(), into `out` [num_rows, H]. `drawn`
+  // int32: what the step before drew, at the places that the layout knows of.
+  // INVALID_ARGUMENT: no such token.
+  absl::Status EmbedInto(const at::Tensor& table, const int32_t* tokens,
+                         const int32_t* drawn, const at::Tensor& out) const;
+
   // silu(gate) * up of contiguous rows [num_rows, 2 I], gate first ->
   // [num_rows, I]. INTERNAL: the kernel failed.
   absl::StatusOr<at::Tensor> SiluMul(const at::Tensor& gate_up) const;

@@ -26,8 +26,8 @@ absl::Status Check(const BatchLayout& layout, const StepLimits& limits) {
           absl::StrCat("sequence ", i, " of the batch goes past the context"));
     }
   }
-  for (const int64_t token : layout.tokens()) {
-    if (token < 0 || token >= limits.vocab_size) {
+  for (const int32_t token : layout.tokens()) {
+    if (token >= limits.vocab_size) {
       return absl::InvalidArgumentError(
           absl::StrCat("token ", token, " is none of the vocabulary"));
     }
@@ -131,7 +131,7 @@ void StepPacking::PackBatch(Packer& packer, StepInputs& inputs) const {
   inputs.batch.tiles =
       CopyAndAdd(packer, batch_.tiles, batch_.num_tiles, kNoRows);
   inputs.tokens =
-      CopyAndAdd(packer, layout_.tokens().data(), batch_.num_rows, int64_t{0});
+      CopyAndAdd(packer, layout_.tokens().data(), batch_.num_rows, 0);
   PromptPart* parts = nullptr;
   inputs.plan.parts = packer.Place<PromptPart>(plan_.num_parts, &parts);
   std::vector<const int32_t*> page_tables;

@@ -18,7 +18,7 @@ namespace seer {
 struct StepInputs {
   RaggedBatch batch;
   AttentionPlan plan;
-  const int64_t* tokens = nullptr;  // [num_rows]
+  const int32_t* tokens = nullptr;  // [num_rows], as BatchLayout::tokens()
   // Packed rows: of the layout's logits_rows(), then of its best_rows().
   const int64_t* wanted_rows = nullptr;
 

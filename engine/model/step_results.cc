@@ -2,22 +2,28 @@
 
 #include <cstddef>
 
-#include "base/status_macros.h"
-
 namespace seer {
+namespace {
 
-size_t StepResults::BestTokensOffset() const {
-  return sizeof(int64_t) * shape_.num_layers * shape_.num_sequences;
+size_t Align(size_t offset, size_t alignment) {
+  return (offset + alignment - 1) / alignment * alignment;
 }
 
+}  // namespace
+
 size_t StepResults::BestLogitsOffset() const {
-  return BestTokensOffset() + sizeof(int32_t) * shape_.best_rows;
+  return sizeof(int32_t) * shape_.best_rows;
+}
+
+size_t StepResults::CountsOffset() const {
+  return Align(BestLogitsOffset() + sizeof(float) * shape_.best_rows,
+               sizeof(int64_t));
 }
 
 size_t StepResults::LogitsOffset() const {
-  constexpr size_t kAlignment = 256;
-  const size_t bytes = BestLogitsOffset() + sizeof(float) * shape_.best_rows;
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return Align(CountsOffset() +
+                   sizeof(int64_t) * shape_.num_layers * shape_.num_sequences,
+               256);
 }
 
 absl::Status StepResults::Reserve(const Shape& shape) {
@@ -26,16 +32,16 @@ absl::Status StepResults::Reserve(const Shape& shape) {
                           sizeof(float) * shape.logits_rows * shape.vocab_size);
 }
 
-int64_t* StepResults::counts() const {
-  return reinterpret_cast<int64_t*>(buffer_->device());
-}
-
 int32_t* StepResults::best_tokens() const {
-  return reinterpret_cast<int32_t*>(buffer_->device() + BestTokensOffset());
+  return reinterpret_cast<int32_t*>(buffer_->device());
 }
 
 float* StepResults::best_logits() const {
   return reinterpret_cast<float*>(buffer_->device() + BestLogitsOffset());
+}
+
+int64_t* StepResults::counts() const {
+  return reinterpret_cast<int64_t*>(buffer_->device() + CountsOffset());
 }
 
 float* StepResults::logits() const {
@@ -43,26 +49,25 @@ float* StepResults::logits() const {
 }
 
 absl::Status StepResults::Fetch(int64_t num_rows) {
+  fetched_ = buffer_->host();
   const size_t size =
       LogitsOffset() + sizeof(float) * num_rows * shape_.vocab_size;
-  if (size > 0) SEER_RETURN_IF_ERROR(buffer_->Download(size));
-  return device_->Synchronize();
+  return size == 0 ? absl::OkStatus() : buffer_->Download(size);
 }
 
 absl::Span<const int64_t> StepResults::CountsOf(int32_t layer) const {
-  return {reinterpret_cast<const int64_t*>(buffer_->host()) +
+  return {reinterpret_cast<const int64_t*>(fetched_ + CountsOffset()) +
               int64_t{layer} * shape_.num_sequences,
           static_cast<size_t>(shape_.num_sequences)};
 }
 
 absl::Span<const int32_t> StepResults::fetched_best_tokens() const {
-  return {
-      reinterpret_cast<const int32_t*>(buffer_->host() + BestTokensOffset()),
-      static_cast<size_t>(shape_.best_rows)};
+  return {reinterpret_cast<const int32_t*>(fetched_),
+          static_cast<size_t>(shape_.best_rows)};
 }
 
 const float* StepResults::fetched_logits() const {
-  return reinterpret_cast<const float*>(buffer_->host() + LogitsOffset());
+  return reinterpret_cast<const float*>(fetched_ + LogitsOffset());
 }
 
 }  // namespace seer

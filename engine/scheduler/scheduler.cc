@@ -219,8 +219,8 @@ const StepPlan& Scheduler::Plan() {
   return plan_;
 }
 
-void Scheduler::RecordStepTime(absl::Duration duration) {
-  if (plan_open_) costs_.Record(plan_.work, duration);
+void Scheduler::RecordStepTime(const StepWork& work, absl::Duration duration) {
+  costs_.Record(work, duration);
 }
 
 void Scheduler::Commit() {

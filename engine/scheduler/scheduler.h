@@ -108,14 +108,14 @@ class Scheduler {
   // open plan: its rows were not computed and come again.
   const StepPlan& Plan();
 
-  // The open plan took so long to compute: later predictions take it in. Call
-  // it before Commit.
-  void RecordStepTime(absl::Duration duration);
+  // A step of such work took so long: later predictions take it in.
+  void RecordStepTime(const StepWork& work, absl::Duration duration);
 
-  // The open plan was computed. A request whose prompt is now whole has one
-  // undetermined token a choice: the engine draws it, and each later step
-  // computes that token's row and gives the logits for the next. A choice that
-  // has drawn max_tokens gets no rows; a scored prompt (max_tokens 0) neither.
+  // The open plan was computed, or will be before the next one is. A request
+  // whose prompt is now whole has one undetermined token a choice: the engine
+  // draws it, and each later step computes that token's row and gives the
+  // logits for the next. A choice that has drawn max_tokens gets no rows; a
+  // scored prompt (max_tokens 0) neither.
   void Commit();
 
   // Started, with pages; false: waiting, or not there.

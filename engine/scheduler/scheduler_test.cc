@@ -423,7 +423,7 @@ TEST(Scheduler, CutsChunksToTheStepTime) {
                   options.step_time);
       }
     }
-    scheduler.RecordStepTime(BlockTime(plan));
+    scheduler.RecordStepTime(plan.work, BlockTime(plan));
     scheduler.Commit();
   }
   EXPECT_EQ(scheduler.backlog_tokens(), 0);

@@ -141,7 +141,7 @@ absl::StatusOr<StepTimes> RandomModel::Decode(int64_t batch,
     sequence.page_table =
         absl::MakeConstSpan(pages_).subspan(i * pages_each, pages_each);
     // As the engine asks for a greedy request's next token.
-    if (model_->copies_logits()) {
+    if (model_->is_asynchronous()) {
       sequence.best_token = &best_tokens[i];
     } else {
       sequence.logits = LogitsRows::kLast;

@@ -87,7 +87,7 @@ const GateState& ModelRunner::StateOf(const Gate* gate) {
 
 absl::Status ModelRunner::Step(absl::Span<const Slice> slices) {
   std::vector<BatchSequence> batch;
-  const bool asks_for_best = !traces_ && model_->copies_logits();
+  const bool asks_for_best = !traces_ && model_->is_asynchronous();
   std::vector<TokenId> best_tokens(slices.size());
   for (const Slice& slice : slices) {
     Sequence& s = sequences_[slice.sequence];

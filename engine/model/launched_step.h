@@ -1,0 +1,55 @@
+// A step that was enqueued, and what is left to do of it.
+#ifndef SEER_ENGINE_MODEL_LAUNCHED_STEP_H_
+#define SEER_ENGINE_MODEL_LAUNCHED_STEP_H_
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/device/device.h"
+#include "engine/model/batch_layout.h"
+#include "engine/model/forward_args.h"
+#include "engine/model/step_results.h"
+#include "engine/weights/model_config.h"
+
+namespace seer {
+
+// Points of a layer on a step's clock.
+enum class LayerPoint { kBegin, kPrepared, kSelected, kAttended, kNumPoints };
+
+// Results are on their way to the host. The sequences that the layout was built
+// of must stay until Finish or the end of this object.
+class LaunchedStep {
+ public:
+  // What a pass has enqueued.
+  struct Work {
+    BatchLayout layout;
+    StepResults results;          // their copy to the host too
+    std::vector<int32_t> places;  // of the layout's best_rows() in the results
+    bool is_timed = false;        // the clock has every layer's LayerPoints
+  };
+
+  // `clock`: its last point is the step's end. Borrowed, as `config` is.
+  LaunchedStep(Work work, const ModelConfig& config, DeviceClock* clock)
+      : work_(std::move(work)), config_(config), clock_(clock) {}
+
+  // Of the step's sequences, the place of the token that is drawn for each
+  // among all that are; -1: none is.
+  std::vector<int32_t> DrawnPlaces() const;
+
+  // Waits until the device is done with the step, and writes what its sequences
+  // asked for. Once. INTERNAL: the device failed.
+  absl::StatusOr<ForwardReport> Finish() const;
+
+ private:
+  ForwardReport Report() const;
+
+  const Work work_;
+  const ModelConfig& config_;
+  DeviceClock* const clock_;
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_MODEL_LAUNCHED_STEP_H_
