@@ -25,6 +25,13 @@ inline std::vector<double> InterTokenBuckets() {
   return {.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5};
 }
 
+// Powers of two, but around the default times of a step (--step_ms): those, and
+// a fifth over them.
+inline std::vector<double> StepBuckets() {
+  return {.001, .002, .004, .008, .016, .032, .05, .06, .125,
+          .25,  .5,   .6,   1,    2,    4,    8,   16,  32};
+}
+
 inline std::vector<double> SparsityBuckets() {
   return {0, .1, .2, .3, .4, .5, .6, .7, .8, .9, .925, .95, .975, .99, 1};
 }

@@ -187,7 +187,7 @@ void Metrics::BuildStepFamilies() {
         .Register(registry_);
   };
   AddAll(histogram("seer_step_duration_seconds", "One step of the engine."),
-         "kind", kStepNames, Doubling(0.001, 16), step_duration_);
+         "kind", kStepNames, StepBuckets(), step_duration_);
   AddAll(histogram("seer_scheduler_seconds",
                    "Of a step, choosing its slices and pages."),
          "kind", kStepNames, Doubling(0.000001, 18), scheduler_);
