@@ -17,25 +17,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "kernels/cuda/cuda_status.h"
 
 namespace seer {
 namespace {
 
 constexpr char kAtenLibrary[] = "libtorch_cuda.so";
 
-absl::Status ToStatus(cudaError_t error) {
-  if (error == cudaSuccess) return absl::OkStatus();
-  // What it was is told; the next call is to tell of its own errors only.
-  cudaGetLastError();
-  return absl::InternalError(absl::StrCat("CUDA: ", cudaGetErrorString(error)));
-}
-
-// What an allocation of `size` bytes gave.
-absl::Status ToStatus(cudaError_t error, size_t size) {
-  if (error != cudaErrorMemoryAllocation) return ToStatus(error);
-  cudaGetLastError();
-  return absl::ResourceExhaustedError(
-      absl::StrCat("CUDA: no ", size, " bytes of memory"));
+std::string AllocationOf(size_t size) {
+  return absl::StrCat("CUDA: ", size, " bytes of memory");
 }
 
 absl::Status Missing(absl::string_view what) {
@@ -86,7 +76,7 @@ class CudaClock final : public DeviceClock {
   }
   absl::Status Wait() override {
     if (num_points_ == 0) return absl::OkStatus();
-    return ToStatus(cudaEventSynchronize(events_[num_points_ - 1]));
+    return CudaStatus("CUDA", cudaEventSynchronize(events_[num_points_ - 1]));
   }
   absl::Duration Between(int begin, int end) const override {
     float ms = 0;
@@ -111,7 +101,7 @@ class CudaGraph final : public DeviceGraph {
   ~CudaGraph() override { cudaGraphExecDestroy(graph_); }
 
   absl::Status Enqueue() override {
-    return ToStatus(cudaGraphLaunch(graph_, stream_));
+    return CudaStatus("CUDA", cudaGraphLaunch(graph_, stream_));
   }
 
  private:
@@ -154,7 +144,7 @@ class CudaDevice final : public Device {
 };
 
 absl::Status CudaDevice::BindThisThread() {
-  SEER_RETURN_IF_ERROR(ToStatus(cudaSetDevice(index_)));
+  SEER_RETURN_IF_ERROR(CudaStatus("CUDA", cudaSetDevice(index_)));
   return CatchingExceptions([&] {
     const c10::impl::VirtualGuardImpl guard(c10::DeviceType::CUDA);
     guard.setDevice(aten_stream_.device());
@@ -170,48 +160,52 @@ DeviceStream CudaDevice::stream() const {
 
 absl::StatusOr<DeviceMemory> CudaDevice::Allocate(size_t size) {
   if (size == 0) return DeviceMemory();
-  SEER_RETURN_IF_ERROR(ToStatus(cudaSetDevice(index_)));
+  SEER_RETURN_IF_ERROR(CudaStatus("CUDA", cudaSetDevice(index_)));
   void* data = nullptr;
-  SEER_RETURN_IF_ERROR(ToStatus(cudaMalloc(&data, size), size));
+  SEER_RETURN_IF_ERROR(CudaStatus(AllocationOf(size), cudaMalloc(&data, size)));
   // The device's errors are told where work is enqueued, not here.
   DeviceMemory memory(data, size, [](void* data, size_t) { cudaFree(data); });
-  SEER_RETURN_IF_ERROR(ToStatus(cudaMemsetAsync(data, 0, size, stream_)));
+  SEER_RETURN_IF_ERROR(
+      CudaStatus("CUDA", cudaMemsetAsync(data, 0, size, stream_)));
   return memory;
 }
 
 absl::StatusOr<DeviceMemory> CudaDevice::AllocateHost(size_t size) {
   if (size == 0) return DeviceMemory();
-  SEER_RETURN_IF_ERROR(ToStatus(cudaSetDevice(index_)));
+  SEER_RETURN_IF_ERROR(CudaStatus("CUDA", cudaSetDevice(index_)));
   void* data = nullptr;
-  SEER_RETURN_IF_ERROR(ToStatus(cudaMallocHost(&data, size), size));
+  SEER_RETURN_IF_ERROR(
+      CudaStatus(AllocationOf(size), cudaMallocHost(&data, size)));
   std::memset(data, 0, size);
   return DeviceMemory(data, size,
                       [](void* data, size_t) { cudaFreeHost(data); });
 }
 
 absl::Status CudaDevice::Copy(void* to, const void* from, size_t size) {
-  return ToStatus(cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, stream_));
+  return CudaStatus(
+      "CUDA", cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, stream_));
 }
 
 absl::Status CudaDevice::Synchronize() {
-  return ToStatus(cudaStreamSynchronize(stream_));
+  return CudaStatus("CUDA", cudaStreamSynchronize(stream_));
 }
 
 absl::StatusOr<std::unique_ptr<DeviceGraph>> CudaDevice::Record(
     std::function<absl::Status()> enqueue) {
   // Relaxed: kernels are loaded when they are first named, which may be here.
-  SEER_RETURN_IF_ERROR(
-      ToStatus(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed)));
+  SEER_RETURN_IF_ERROR(CudaStatus(
+      "CUDA", cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed)));
   absl::Status enqueued;
   const absl::Status thrown = CatchingExceptions([&] { enqueued = enqueue(); });
   // Whatever happened, the stream must leave the capture.
   cudaGraph_t graph = nullptr;
-  const absl::Status ended = ToStatus(cudaStreamEndCapture(stream_, &graph));
+  const absl::Status ended =
+      CudaStatus("CUDA", cudaStreamEndCapture(stream_, &graph));
   cudaGraphExec_t executable = nullptr;
   absl::Status made;
   if (graph != nullptr) {
     if (thrown.ok() && enqueued.ok() && ended.ok()) {
-      made = ToStatus(cudaGraphInstantiate(&executable, graph, 0));
+      made = CudaStatus("CUDA", cudaGraphInstantiate(&executable, graph, 0));
     }
     cudaGraphDestroy(graph);
   }
@@ -222,13 +216,13 @@ absl::StatusOr<std::unique_ptr<DeviceGraph>> CudaDevice::Record(
 }
 
 absl::StatusOr<int64_t> CudaDevice::FreeBytes() {
-  SEER_RETURN_IF_ERROR(ToStatus(cudaSetDevice(index_)));
+  SEER_RETURN_IF_ERROR(CudaStatus("CUDA", cudaSetDevice(index_)));
   // What ATen's allocator holds unused counts as free.
   SEER_RETURN_IF_ERROR(CatchingExceptions(
       [&] { at::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache(); }));
   size_t free = 0;
   size_t total = 0;
-  SEER_RETURN_IF_ERROR(ToStatus(cudaMemGetInfo(&free, &total)));
+  SEER_RETURN_IF_ERROR(CudaStatus("CUDA", cudaMemGetInfo(&free, &total)));
   return static_cast<int64_t>(free);
 }
 
@@ -259,8 +253,9 @@ absl::Status CheckCudaDevice(int index) {
 absl::StatusOr<std::unique_ptr<Device>> OpenCudaDevice(int index) {
   SEER_RETURN_IF_ERROR(CheckCudaDevice(index));
   cudaDeviceProp properties;
-  SEER_RETURN_IF_ERROR(ToStatus(cudaSetDevice(index)));
-  SEER_RETURN_IF_ERROR(ToStatus(cudaGetDeviceProperties(&properties, index)));
+  SEER_RETURN_IF_ERROR(CudaStatus("CUDA", cudaSetDevice(index)));
+  SEER_RETURN_IF_ERROR(
+      CudaStatus("CUDA", cudaGetDeviceProperties(&properties, index)));
   std::unique_ptr<Device> device;
   SEER_RETURN_IF_ERROR(CatchingExceptions([&] {
     at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);

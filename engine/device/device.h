@@ -49,7 +49,8 @@ class DeviceGraph {
 // Work is done in the order in which it was enqueued, whether through kernels,
 // ATen's operators or this class. On a GPU a call that enqueues does not wait
 // for the work, and an error of the work shows at a later call; an INTERNAL
-// error means that the device is of no further use to this process.
+// error means that the device is of no further use to this process, and
+// RESOURCE_EXHAUSTED, from any call, that there was no memory for this one.
 //
 // One thread at a time. Outlives what was allocated from it.
 class Device {
@@ -97,7 +98,7 @@ class Device {
   // wait for the device, allocate its memory or use a clock, and the libraries
   // it calls must have what they need, as they do once the same work was
   // enqueued. Called now or by each Enqueue, so what it refers to must outlive
-  // the graph. INTERNAL: it failed, and may be enqueued as it is.
+  // the graph. Any error: it failed, and may be enqueued as it is.
   virtual absl::StatusOr<std::unique_ptr<DeviceGraph>> Record(
       std::function<absl::Status()> enqueue) = 0;
 };

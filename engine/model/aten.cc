@@ -3,6 +3,7 @@
 #include <ATen/ops/from_blob.h>
 #include <c10/util/Exception.h>
 
+#include <cstdint>
 #include <new>
 
 #include "absl/strings/match.h"
@@ -11,11 +12,23 @@
 namespace seer {
 namespace {
 
+// An error of the CUDA runtime: beside ATen's own allocator, the loading of a
+// kernel at its first use takes memory.
+bool IsCudaMemoryAllocation(const std::exception& e) {
+  constexpr int32_t kCudaErrorMemoryAllocation = 2;
+  const auto* error = dynamic_cast<const c10::AcceleratorError*>(&e);
+  return error != nullptr &&
+         error->get_error_code() == kCudaErrorMemoryAllocation;
+}
+
 bool IsOutOfMemory(const std::exception& e) {
   return dynamic_cast<const std::bad_alloc*>(&e) != nullptr ||
          dynamic_cast<const c10::OutOfMemoryError*>(&e) != nullptr ||
-         // How ATen's allocator on the CPU words it: it has no type for this.
-         absl::StrContains(e.what(), "DefaultCPUAllocator: ");
+         IsCudaMemoryAllocation(e) ||
+         // How ATen's allocator on the CPU and its calls of cuBLAS word it:
+         // they have no type for this.
+         absl::StrContains(e.what(), "DefaultCPUAllocator: ") ||
+         absl::StrContains(e.what(), "CUBLAS_STATUS_ALLOC_FAILED");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "kernels/attention/cuda/generic.h"
 #include "kernels/attention/cuda/prefill.h"
 #include "kernels/attention/cuda/tensor_maps.h"
+#include "kernels/cuda/cuda_status.h"
 
 namespace seer {
 namespace {
@@ -118,12 +119,6 @@ CudaPlan Plan(const AttentionArgs& args, void* workspace) {
   return plan;
 }
 
-absl::Status ToStatus(cudaError_t error) {
-  if (error == cudaSuccess) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("attention: ", cudaGetErrorString(error)));
-}
-
 absl::Status AttendFast(const AttentionArgs& args, DeviceStream stream) {
   const CudaPlan plan = Plan(args, stream.workspace);
   if (stream.workspace == nullptr || stream.workspace_bytes < plan.bytes) {
@@ -131,18 +126,21 @@ absl::Status AttendFast(const AttentionArgs& args, DeviceStream stream) {
         absl::StrCat("attention: a workspace of ", stream.workspace_bytes,
                      " bytes, want ", plan.bytes));
   }
-  SEER_RETURN_IF_ERROR(ToStatus(cudaMemsetAsync(
-      stream.workspace, 0, plan.counter_bytes, stream.cuda_stream)));
+  SEER_RETURN_IF_ERROR(CudaStatus(
+      "attention", cudaMemsetAsync(stream.workspace, 0, plan.counter_bytes,
+                                   stream.cuda_stream)));
   if (args.batch.num_prompt_tiles > 0) {
     cuda::PrefillMaps maps;
     SEER_RETURN_IF_ERROR(
         cuda::EncodePrefillMaps(args.queries, args.batch.num_rows,
                                 args.num_query_heads, args.kv, &maps));
-    SEER_RETURN_IF_ERROR(ToStatus(cuda::LaunchPrefill(
-        plan.prefill, maps, args.kv.head_dim, stream.cuda_stream)));
+    SEER_RETURN_IF_ERROR(CudaStatus(
+        "attention", cuda::LaunchPrefill(plan.prefill, maps, args.kv.head_dim,
+                                         stream.cuda_stream)));
   }
   if (NumGeneratedTiles(args) > 0) {
-    SEER_RETURN_IF_ERROR(ToStatus(
+    SEER_RETURN_IF_ERROR(CudaStatus(
+        "attention",
         cuda::LaunchDecode(plan.decode, args.kv.head_dim, stream.cuda_stream)));
   }
   return absl::OkStatus();
@@ -158,7 +156,8 @@ absl::Status AttendGenerically(const AttentionArgs& args, DeviceStream stream) {
   params.scale = args.scale;
   params.out = args.out;
   params.log_sum_exp = args.log_sum_exp;
-  return ToStatus(cuda::LaunchGeneric(params, args.dtype, stream.cuda_stream));
+  return CudaStatus(
+      "attention", cuda::LaunchGeneric(params, args.dtype, stream.cuda_stream));
 }
 
 absl::Status CheckPlan(const AttentionArgs& args) {

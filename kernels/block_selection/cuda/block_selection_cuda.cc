@@ -2,8 +2,8 @@
 
 #include <cuda_runtime_api.h>
 
-#include "absl/strings/str_cat.h"
 #include "kernels/block_selection/cuda/select_rows.h"
+#include "kernels/cuda/cuda_status.h"
 
 namespace seer {
 
@@ -18,10 +18,8 @@ absl::Status SelectBlocksOnCuda(const BlockSelectionArgs& args,
   params.logits_row_len = args.logits_row_len;
   params.sets = args.sets;
   params.num_selected = args.num_selected;
-  const cudaError_t error = cuda::LaunchSelectRows(params, stream.cuda_stream);
-  if (error == cudaSuccess) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("block_selection: ", cudaGetErrorString(error)));
+  return CudaStatus("block_selection",
+                    cuda::LaunchSelectRows(params, stream.cuda_stream));
 }
 
 }  // namespace seer

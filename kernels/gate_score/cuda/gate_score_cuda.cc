@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "kernels/cuda/cuda_status.h"
 #include "kernels/gate_score/cuda/entries.h"
 #include "kernels/gate_score/cuda/gate_params.h"
 #include "kernels/gate_score/cuda/logits.h"
@@ -67,12 +68,6 @@ bool HasFastKernel(const GateScoreArgs& args) {
          IsAligned(args.key_entries);
 }
 
-absl::Status ToStatus(cudaError_t error) {
-  if (error == cudaSuccess) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("gate_score: ", cudaGetErrorString(error)));
-}
-
 }  // namespace
 
 absl::Status GateScoreOnCuda(const GateScoreArgs& args, DeviceStream stream) {
@@ -85,14 +80,16 @@ absl::Status GateScoreOnCuda(const GateScoreArgs& args, DeviceStream stream) {
   }
   const cuda::GateParams params = ToParams(args, stream.workspace);
   if (HasFastKernel(args)) {
-    SEER_RETURN_IF_ERROR(
-        ToStatus(cuda::LaunchEntries(params, stream.cuda_stream)));
-    return ToStatus(cuda::LaunchLogits(params, stream.cuda_stream));
+    SEER_RETURN_IF_ERROR(CudaStatus(
+        "gate_score", cuda::LaunchEntries(params, stream.cuda_stream)));
+    return CudaStatus("gate_score",
+                      cuda::LaunchLogits(params, stream.cuda_stream));
   }
-  SEER_RETURN_IF_ERROR(ToStatus(
+  SEER_RETURN_IF_ERROR(CudaStatus(
+      "gate_score",
       cuda::LaunchPlainEntries(params, args.dtype, stream.cuda_stream)));
-  return ToStatus(
-      cuda::LaunchPlainLogits(params, args.dtype, stream.cuda_stream));
+  return CudaStatus("gate_score", cuda::LaunchPlainLogits(params, args.dtype,
+                                                          stream.cuda_stream));
 }
 
 int64_t CudaGateScoreWorkspaceBytes(const GateScoreArgs& args) {

@@ -2,7 +2,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "absl/strings/str_cat.h"
+#include "kernels/cuda/cuda_status.h"
 #include "kernels/qk_prepare/cuda/narrow.h"
 #include "kernels/qk_prepare/cuda/prepare_params.h"
 #include "kernels/qk_prepare/cuda/wide.h"
@@ -29,9 +29,7 @@ absl::Status QkPrepareOnCuda(const QkPrepareArgs& args, DeviceStream stream) {
       cuda::FitsWide(params, args.dtype)
           ? cuda::LaunchWide(params, args.dtype, stream.cuda_stream)
           : cuda::LaunchNarrow(params, args.dtype, stream.cuda_stream);
-  if (error == cudaSuccess) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("qk_prepare: ", cudaGetErrorString(error)));
+  return CudaStatus("qk_prepare", error);
 }
 
 }  // namespace seer

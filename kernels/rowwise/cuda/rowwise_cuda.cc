@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/cuda/cuda_status.h"
 #include "kernels/rowwise/cuda/embed_tokens.h"
 #include "kernels/rowwise/cuda/rms_norm.h"
 #include "kernels/rowwise/cuda/silu_mul.h"
@@ -23,11 +24,6 @@ bool AreVectors(int64_t row_bytes, std::initializer_list<const void*> bases) {
     if (reinterpret_cast<uintptr_t>(base) % kVectorBytes != 0) return false;
   }
   return true;
-}
-
-absl::Status ToStatus(const char* op, cudaError_t error) {
-  if (error == cudaSuccess) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat(op, ": ", cudaGetErrorString(error)));
 }
 
 }  // namespace
@@ -52,7 +48,8 @@ absl::Status RmsNormOnCuda(const RmsNormArgs& args, DeviceStream stream) {
     return absl::UnimplementedError(
         absl::StrCat("rms_norm: a width of ", args.width));
   }
-  return ToStatus("rms_norm", cuda::LaunchRmsNorm(params, stream.cuda_stream));
+  return CudaStatus("rms_norm",
+                    cuda::LaunchRmsNorm(params, stream.cuda_stream));
 }
 
 absl::Status SiluMulOnCuda(const SiluMulArgs& args, DeviceStream stream) {
@@ -65,7 +62,8 @@ absl::Status SiluMulOnCuda(const SiluMulArgs& args, DeviceStream stream) {
   params.width = args.width;
   params.gate_up = args.gate_up;
   params.out = args.out;
-  return ToStatus("silu_mul", cuda::LaunchSiluMul(params, stream.cuda_stream));
+  return CudaStatus("silu_mul",
+                    cuda::LaunchSiluMul(params, stream.cuda_stream));
 }
 
 absl::Status EmbedTokensOnCuda(const EmbedTokensArgs& args,
@@ -79,8 +77,8 @@ absl::Status EmbedTokensOnCuda(const EmbedTokensArgs& args,
   params.tokens = args.tokens;
   params.drawn = args.drawn;
   params.out = args.out;
-  return ToStatus("embed_tokens",
-                  cuda::LaunchEmbedTokens(params, stream.cuda_stream));
+  return CudaStatus("embed_tokens",
+                    cuda::LaunchEmbedTokens(params, stream.cuda_stream));
 }
 
 }  // namespace seer

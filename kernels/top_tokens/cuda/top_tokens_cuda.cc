@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/cuda/cuda_status.h"
 #include "kernels/top_tokens/cuda/top_rows.h"
 
 namespace seer {
@@ -30,10 +31,8 @@ absl::Status TopTokensOnCuda(const TopTokensArgs& args, DeviceStream stream) {
   params.ids = args.ids;
   params.top_logits = args.top_logits;
   params.log_sum_exp = args.log_sum_exp;
-  const cudaError_t error = cuda::LaunchTopRows(params, stream.cuda_stream);
-  if (error == cudaSuccess) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("top_tokens: ", cudaGetErrorString(error)));
+  return CudaStatus("top_tokens",
+                    cuda::LaunchTopRows(params, stream.cuda_stream));
 }
 
 }  // namespace seer

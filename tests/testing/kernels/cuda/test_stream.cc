@@ -4,14 +4,10 @@
 
 #include "absl/base/internal/raw_logging.h"
 #include "base/status_macros.h"
+#include "kernels/cuda/cuda_status.h"
 
 namespace seer {
 namespace {
-
-absl::Status ToStatus(cudaError_t error) {
-  if (error == cudaSuccess) return absl::OkStatus();
-  return absl::InternalError(cudaGetErrorString(error));
-}
 
 void Check(cudaError_t error) {
   if (error != cudaSuccess) {
@@ -32,40 +28,45 @@ TestStream::~TestStream() { Check(cudaStreamDestroy(stream_.cuda_stream)); }
 absl::Status TestStream::Run(bool in_graph, Enqueue enqueue) {
   if (in_graph) return RunRecorded(enqueue);
   SEER_RETURN_IF_ERROR(enqueue(stream_));
-  return ToStatus(cudaStreamSynchronize(stream_.cuda_stream));
+  return CudaStatus("stream", cudaStreamSynchronize(stream_.cuda_stream));
 }
 
 absl::Status TestStream::RunRecorded(Enqueue enqueue) {
-  SEER_RETURN_IF_ERROR(ToStatus(cudaStreamBeginCapture(
-      stream_.cuda_stream, cudaStreamCaptureModeThreadLocal)));
+  SEER_RETURN_IF_ERROR(CudaStatus(
+      "stream", cudaStreamBeginCapture(stream_.cuda_stream,
+                                       cudaStreamCaptureModeThreadLocal)));
   const absl::Status status = enqueue(stream_);
   cudaGraph_t graph = nullptr;
   const cudaError_t error = cudaStreamEndCapture(stream_.cuda_stream, &graph);
   SEER_RETURN_IF_ERROR(status);
-  SEER_RETURN_IF_ERROR(ToStatus(error));
+  SEER_RETURN_IF_ERROR(CudaStatus("stream", error));
   cudaGraphExec_t executable = nullptr;
-  SEER_RETURN_IF_ERROR(ToStatus(cudaGraphInstantiate(&executable, graph, 0)));
   SEER_RETURN_IF_ERROR(
-      ToStatus(cudaGraphLaunch(executable, stream_.cuda_stream)));
-  SEER_RETURN_IF_ERROR(ToStatus(cudaStreamSynchronize(stream_.cuda_stream)));
-  SEER_RETURN_IF_ERROR(ToStatus(cudaGraphExecDestroy(executable)));
-  return ToStatus(cudaGraphDestroy(graph));
+      CudaStatus("stream", cudaGraphInstantiate(&executable, graph, 0)));
+  SEER_RETURN_IF_ERROR(
+      CudaStatus("stream", cudaGraphLaunch(executable, stream_.cuda_stream)));
+  SEER_RETURN_IF_ERROR(
+      CudaStatus("stream", cudaStreamSynchronize(stream_.cuda_stream)));
+  SEER_RETURN_IF_ERROR(CudaStatus("stream", cudaGraphExecDestroy(executable)));
+  return CudaStatus("stream", cudaGraphDestroy(graph));
 }
 
 absl::StatusOr<double> TestStream::Time(int num_calls, Enqueue enqueue) {
   cudaEvent_t begin = nullptr;
   cudaEvent_t end = nullptr;
-  SEER_RETURN_IF_ERROR(ToStatus(cudaEventCreate(&begin)));
-  SEER_RETURN_IF_ERROR(ToStatus(cudaEventCreate(&end)));
-  SEER_RETURN_IF_ERROR(ToStatus(cudaEventRecord(begin, stream_.cuda_stream)));
+  SEER_RETURN_IF_ERROR(CudaStatus("stream", cudaEventCreate(&begin)));
+  SEER_RETURN_IF_ERROR(CudaStatus("stream", cudaEventCreate(&end)));
+  SEER_RETURN_IF_ERROR(
+      CudaStatus("stream", cudaEventRecord(begin, stream_.cuda_stream)));
   for (int i = 0; i < num_calls; ++i) SEER_RETURN_IF_ERROR(enqueue(stream_));
-  SEER_RETURN_IF_ERROR(ToStatus(cudaEventRecord(end, stream_.cuda_stream)));
-  SEER_RETURN_IF_ERROR(ToStatus(cudaEventSynchronize(end)));
+  SEER_RETURN_IF_ERROR(
+      CudaStatus("stream", cudaEventRecord(end, stream_.cuda_stream)));
+  SEER_RETURN_IF_ERROR(CudaStatus("stream", cudaEventSynchronize(end)));
   float milliseconds = 0.0f;
   SEER_RETURN_IF_ERROR(
-      ToStatus(cudaEventElapsedTime(&milliseconds, begin, end)));
-  SEER_RETURN_IF_ERROR(ToStatus(cudaEventDestroy(begin)));
-  SEER_RETURN_IF_ERROR(ToStatus(cudaEventDestroy(end)));
+      CudaStatus("stream", cudaEventElapsedTime(&milliseconds, begin, end)));
+  SEER_RETURN_IF_ERROR(CudaStatus("stream", cudaEventDestroy(begin)));
+  SEER_RETURN_IF_ERROR(CudaStatus("stream", cudaEventDestroy(end)));
   return milliseconds * 1e-3 / num_calls;
 }
 
