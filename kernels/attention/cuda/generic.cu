@@ -1,27 +1,16 @@
 #include <cuda_bf16.h>
 
 #include "kernels/attention/cuda/generic.h"
-#include "kernels/cuda/arithmetic.cuh"
 #include "kernels/cuda/vector.cuh"
+#include "kernels/cuda/warp_reduce.cuh"
 
 namespace seer {
 namespace cuda {
 namespace {
 
 constexpr int kWarps = 4;
-constexpr int kLanes = 32;
+constexpr int kLanes = kWarpLanes;
 constexpr int kLaneChannels = kMaxHeadDim / kLanes;
-
-__device__ __forceinline__ float WarpMax(float v) {
-  for (int d = 1; d < kLanes; d *= 2) {
-    v = fmaxf(v, __shfl_xor_sync(kAllLanes, v, d));
-  }
-  return v;
-}
-__device__ __forceinline__ float WarpSum(float v) {
-  for (int d = 1; d < kLanes; d *= 2) v += __shfl_xor_sync(kAllLanes, v, d);
-  return v;
-}
 
 __device__ __forceinline__ bool ReadsBlock(const GenericParams& p, int tile,
                                            int head, int block) {
