@@ -409,7 +409,6 @@ ExitCode Run() {
   flags.Update(options.status());
   flags.Update(engine_options.Validate());
   if (!flags.ok()) return Fail(kExitBadFlags, "bad flags", flags);
-  RemovePortFiles(*options);
 
   TerminationSignals signals;
   auto tokenizer = Tokenizer::Load(engine_options.model_dir);

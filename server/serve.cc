@@ -1,7 +1,5 @@
 #include "server/serve.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -9,12 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "base/file/atomic_file.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "server/metrics/engine_collector.h"
 #include "server/metrics/http_endpoint.h"
 #include "server/metrics/text_exposition.h"
+#include "server/port_file.h"
 
 namespace seer {
 namespace {
@@ -22,12 +20,6 @@ namespace {
 // For the last frames of requests that the engine has ended, to reach clients
 // that read.
 constexpr absl::Duration kLastWrites = absl::Seconds(5);
-
-absl::Status WritePort(const std::string& path, int port) {
-  if (path.empty()) return absl::OkStatus();
-  const std::string line = absl::StrCat(port, "\n");
-  return WriteFileAtomically(path, {absl::string_view(line)});
-}
 
 // Refuses new requests, lets the running ones end, and closes.
 ExitCode Drain(Engine& engine, GrpcServer& server, Watchdog& watchdog,
@@ -46,31 +38,7 @@ ExitCode Drain(Engine& engine, GrpcServer& server, Watchdog& watchdog,
   return drained.ok() ? kExitStopped : kExitCutOff;
 }
 
-// Removes the port files at the end, however that comes.
-class PortFiles {
- public:
-  explicit PortFiles(const ServeOptions& options) : options_(options) {}
-  ~PortFiles() { RemovePortFiles(options_); }
-  PortFiles(const PortFiles&) = delete;
-  PortFiles& operator=(const PortFiles&) = delete;
-
-  absl::Status Write(int port, int http_port) const {
-    absl::Status status = WritePort(options_.http_port_file, http_port);
-    status.Update(WritePort(options_.port_file, port));
-    return status;
-  }
-
- private:
-  const ServeOptions& options_;
-};
-
 }  // namespace
-
-void RemovePortFiles(const ServeOptions& options) {
-  for (const std::string& path : {options.port_file, options.http_port_file}) {
-    if (!path.empty()) unlink(path.c_str());
-  }
-}
 
 absl::Status ServeOptions::Validate() const {
   SEER_RETURN_IF_ERROR(service.Validate());
@@ -118,10 +86,11 @@ ExitCode Serve(const Served& served, const ServeOptions& options,
     return kExitCannotListen;
   }
   signals.Arm();
-  const PortFiles files(options);
-  if (const absl::Status written =
-          files.Write((*server)->port(), (*endpoint)->port());
-      !written.ok()) {
+  PortFile http_port_file(options.http_port_file);
+  PortFile port_file(options.port_file);
+  absl::Status written = http_port_file.Write((*endpoint)->port());
+  written.Update(port_file.Write((*server)->port()));
+  if (!written.ok()) {
     Log(LogLevel::kError, written.message());
     return kExitFailed;
   }

@@ -35,7 +35,8 @@ struct ServeOptions {
   Watchdog::Options watchdog;
   // How long running requests may take to end after a signal.
   absl::Duration drain = absl::Seconds(30);
-  // Where the ports that were taken are written, a line each; empty: nowhere.
+  // Where the ports that were taken are written once they serve, a line each;
+  // empty: nowhere. Until then a file is what an earlier process left.
   std::string port_file;
   std::string http_port_file;
 
@@ -51,12 +52,8 @@ struct Served {
   Metrics* metrics = nullptr;
 };
 
-// Removes what an earlier process left of the port files: whoever waits for one
-// then reads this process's port.
-void RemovePortFiles(const ServeOptions& options);
-
 // Serves until a signal, then drains: readiness turns off, new requests are
-// UNAVAILABLE, running ones may end; last, the port files are removed.
+// UNAVAILABLE, running ones may end; last, its port files are removed.
 // `options` must be valid. Errors are logged and are the exit code. After
 // kExitHangs the engine must not be destroyed: its destructor would wait for
 // the step.
