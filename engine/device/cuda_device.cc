@@ -137,6 +137,9 @@ class CudaDevice final : public Device {
       std::function<absl::Status()> enqueue) override;
 
  private:
+  // Gives back what ATen's allocator holds unused, once all work is done.
+  absl::Status ReleaseUnused();
+
   const int index_;
   const std::string description_;
   const c10::Stream aten_stream_;
@@ -158,11 +161,23 @@ DeviceStream CudaDevice::stream() const {
   return stream;
 }
 
+absl::Status CudaDevice::ReleaseUnused() {
+  SEER_RETURN_IF_ERROR(Synchronize());
+  return CatchingExceptions(
+      [] { at::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache(); });
+}
+
 absl::StatusOr<DeviceMemory> CudaDevice::Allocate(size_t size) {
   if (size == 0) return DeviceMemory();
   SEER_RETURN_IF_ERROR(CudaStatus("CUDA", cudaSetDevice(index_)));
   void* data = nullptr;
-  SEER_RETURN_IF_ERROR(CudaStatus(AllocationOf(size), cudaMalloc(&data, size)));
+  absl::Status allocated =
+      CudaStatus(AllocationOf(size), cudaMalloc(&data, size));
+  if (absl::IsResourceExhausted(allocated)) {
+    SEER_RETURN_IF_ERROR(ReleaseUnused());
+    allocated = CudaStatus(AllocationOf(size), cudaMalloc(&data, size));
+  }
+  SEER_RETURN_IF_ERROR(allocated);
   // The device's errors are told where work is enqueued, not here.
   DeviceMemory memory(data, size, [](void* data, size_t) { cudaFree(data); });
   SEER_RETURN_IF_ERROR(
@@ -218,8 +233,7 @@ absl::StatusOr<std::unique_ptr<DeviceGraph>> CudaDevice::Record(
 absl::StatusOr<int64_t> CudaDevice::FreeBytes() {
   SEER_RETURN_IF_ERROR(CudaStatus("CUDA", cudaSetDevice(index_)));
   // What ATen's allocator holds unused counts as free.
-  SEER_RETURN_IF_ERROR(CatchingExceptions(
-      [&] { at::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache(); }));
+  SEER_RETURN_IF_ERROR(ReleaseUnused());
   size_t free = 0;
   size_t total = 0;
   SEER_RETURN_IF_ERROR(CudaStatus("CUDA", cudaMemGetInfo(&free, &total)));
