@@ -269,6 +269,25 @@ TEST(BadFilesTest, PortFilesSayOnlyWhatIsServed) {
   EXPECT_NE(access(path.c_str(), F_OK), 0);
 }
 
+TEST(BadFilesTest, APortFileIsOfWhoeverServes) {
+  const std::string folder = NewModel();
+  const std::string path = NewFolder() + "/http_port";
+  const std::string flag = "--http_port_file=" + path;
+  ServerProcess first(folder, {flag});
+  ASSERT_TRUE(first.WaitUntilServing()) << first.Log();
+  const std::string of_first = Read(path);
+  ServerProcess failed(folder, {flag, absl::StrCat("--port=", first.port())});
+  EXPECT_EQ(failed.WaitForExit(), 4) << failed.Log();
+  EXPECT_EQ(Read(path), of_first);
+  ServerProcess successor(folder, {flag});
+  ASSERT_TRUE(successor.WaitUntilServing()) << successor.Log();
+  const std::string of_successor = Read(path);
+  EXPECT_NE(of_successor, of_first);
+  first.Signal(15);
+  EXPECT_EQ(first.WaitForExit(), 0) << first.Log();
+  EXPECT_EQ(Read(path), of_successor);
+}
+
 TEST(BadFilesTest, TheVersionIsOneLine) {
   ServerProcess server(NewModel(), {"--version"});
   EXPECT_EQ(server.WaitForExit(), 0);
