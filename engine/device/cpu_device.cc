@@ -73,6 +73,17 @@ absl::Status CpuDevice::Copy(void* to, const void* from, size_t size) {
   return absl::OkStatus();
 }
 
+absl::Status CpuDevice::CopyRow(const DeviceTables& tables, size_t from,
+                                size_t to) {
+  char* table = static_cast<char*>(tables.data);
+  for (size_t i = 0; i < tables.num_tables; ++i) {
+    std::memmove(table + to * tables.row_bytes, table + from * tables.row_bytes,
+                 tables.row_bytes);
+    table += tables.num_rows * tables.row_bytes;
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<int64_t> CpuDevice::FreeBytes() {
   return absl::UnimplementedError("the CPU's memory is the host's");
 }

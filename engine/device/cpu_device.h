@@ -29,6 +29,8 @@ class CpuDevice : public Device {
   absl::StatusOr<DeviceMemory> Allocate(size_t size) override;
   absl::StatusOr<DeviceMemory> AllocateHost(size_t size) override;
   absl::Status Copy(void* to, const void* from, size_t size) override;
+  absl::Status CopyRow(const DeviceTables& tables, size_t from,
+                       size_t to) override;
   absl::Status Synchronize() override { return absl::OkStatus(); }
   absl::StatusOr<int64_t> FreeBytes() override;
   std::unique_ptr<DeviceClock> MakeClock() override;

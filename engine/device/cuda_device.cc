@@ -128,6 +128,8 @@ class CudaDevice final : public Device {
   absl::StatusOr<DeviceMemory> Allocate(size_t size) override;
   absl::StatusOr<DeviceMemory> AllocateHost(size_t size) override;
   absl::Status Copy(void* to, const void* from, size_t size) override;
+  absl::Status CopyRow(const DeviceTables& tables, size_t from,
+                       size_t to) override;
   absl::Status Synchronize() override;
   absl::StatusOr<int64_t> FreeBytes() override;
   std::unique_ptr<DeviceClock> MakeClock() override {
@@ -199,6 +201,21 @@ absl::StatusOr<DeviceMemory> CudaDevice::AllocateHost(size_t size) {
 absl::Status CudaDevice::Copy(void* to, const void* from, size_t size) {
   return CudaStatus(
       "CUDA", cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, stream_));
+}
+
+absl::Status CudaDevice::CopyRow(const DeviceTables& tables, size_t from,
+                                 size_t to) {
+  // As rows of planes: from table to table it can be more than the 2 GiB that
+  // the rows of one plane may be apart.
+  cudaMemcpy3DParms copy = {};
+  copy.srcPtr = {tables.data, tables.row_bytes, tables.row_bytes,
+                 tables.num_rows};
+  copy.dstPtr = copy.srcPtr;
+  copy.srcPos.y = from;
+  copy.dstPos.y = to;
+  copy.extent = {tables.row_bytes, 1, tables.num_tables};
+  copy.kind = cudaMemcpyDeviceToDevice;
+  return CudaStatus("CUDA", cudaMemcpy3DAsync(&copy, stream_));
 }
 
 absl::Status CudaDevice::Synchronize() {

@@ -46,6 +46,15 @@ class DeviceGraph {
   virtual absl::Status Enqueue() = 0;
 };
 
+// Tables of rows of bytes, one after the other: [num_tables, num_rows,
+// row_bytes].
+struct DeviceTables {
+  void* data = nullptr;
+  size_t num_tables = 0;
+  size_t num_rows = 0;
+  size_t row_bytes = 0;
+};
+
 // Work is done in the order in which it was enqueued, whether through kernels,
 // ATen's operators or this class. On a GPU a call that enqueues does not wait
 // for the work, and an error of the work shows at a later call; an INTERNAL
@@ -85,6 +94,11 @@ class Device {
   // Enqueues a copy within the device's memory or between it and the host's,
   // which must stay as it is until Synchronize.
   virtual absl::Status Copy(void* to, const void* from, size_t size) = 0;
+
+  // Enqueues the copy of row `from` over row `to` in each of the tables, which
+  // are in the device's memory.
+  virtual absl::Status CopyRow(const DeviceTables& tables, size_t from,
+                               size_t to) = 0;
 
   // Waits for all work.
   virtual absl::Status Synchronize() = 0;

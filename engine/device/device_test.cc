@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -83,6 +84,30 @@ TEST_P(DeviceTest, CopiesToWithinAndBack) {
   ASSERT_TRUE(device_->Copy(a->data(), numbers.data(), 5000).ok());
   ASSERT_TRUE(device_->Copy(b->data(), a->data(), 5000).ok());
   EXPECT_EQ(Contents(b->data(), 5000), numbers);
+}
+
+TEST_P(DeviceTest, CopiesARowInEveryTable) {
+  for (const size_t row_bytes : {48, 1023, 4096}) {
+    constexpr size_t kTables = 3, kRows = 7;
+    const size_t size = kTables * kRows * row_bytes;
+    std::vector<uint8_t> expected = Numbers(size);
+    const auto memory = device_->Allocate(size);
+    ASSERT_TRUE(memory.ok());
+    ASSERT_TRUE(device_->Copy(memory->data(), expected.data(), size).ok());
+    for (const auto& [from, to] : {std::pair(6, 1), std::pair(0, 6)}) {
+      ASSERT_TRUE(
+          device_
+              ->CopyRow({memory->data(), kTables, kRows, row_bytes}, from, to)
+              .ok());
+      for (size_t table = 0; table < kTables; ++table) {
+        const auto row = [&](size_t i) {
+          return expected.begin() + (table * kRows + i) * row_bytes;
+        };
+        std::copy_n(row(from), row_bytes, row(to));
+      }
+    }
+    EXPECT_EQ(Contents(memory->data(), size), expected) << row_bytes;
+  }
 }
 
 TEST_P(DeviceTest, RecordedWorkIsDoneAgainOnWhatMemoryHolds) {

@@ -49,17 +49,14 @@ PagedKv KvCache::layer(int32_t layer) const {
 }
 
 absl::Status KvCache::CopyPage(int32_t from, int32_t to) {
-  const auto copy = [&](const DeviceMemory& memory, int32_t layer,
-                        size_t bytes) {
-    char* base =
-        static_cast<char*>(memory.data()) + layer * shape_.num_pages * bytes;
-    return device_->Copy(base + to * bytes, base + from * bytes, bytes);
+  const auto copy = [&](const DeviceMemory& memory, size_t page_bytes) {
+    const size_t num_layers = shape_.num_layers;
+    const size_t num_pages = shape_.num_pages;
+    return device_->CopyRow({memory.data(), num_layers, num_pages, page_bytes},
+                            from, to);
   };
-  for (int32_t layer = 0; layer < shape_.num_layers; ++layer) {
-    SEER_RETURN_IF_ERROR(copy(pages_, layer, PageBytes(shape_)));
-    SEER_RETURN_IF_ERROR(copy(pools_, layer, PoolBytes(shape_)));
-  }
-  return absl::OkStatus();
+  SEER_RETURN_IF_ERROR(copy(pages_, PageBytes(shape_)));
+  return copy(pools_, PoolBytes(shape_));
 }
 
 }  // namespace seer

@@ -24,4 +24,10 @@ absl::Status SplitDevice::Copy(void* to, const void* from, size_t size) {
   return absl::OkStatus();
 }
 
+absl::Status SplitDevice::CopyRow(const DeviceTables& tables, size_t from,
+                                  size_t to) {
+  if (!error_.ok()) return error_;
+  return CpuDevice::CopyRow(tables, from, to);
+}
+
 }  // namespace seer

@@ -21,6 +21,8 @@ class SplitDevice final : public CpuDevice {
   bool shares_host_memory() const override { return false; }
   absl::StatusOr<DeviceMemory> AllocateHost(size_t size) override;
   absl::Status Copy(void* to, const void* from, size_t size) override;
+  absl::Status CopyRow(const DeviceTables& tables, size_t from,
+                       size_t to) override;
   absl::Status Synchronize() override { return error_; }
 
   // Work fails from now on, as after a fault of a GPU; `error` OK: no more.
