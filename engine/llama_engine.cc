@@ -1,5 +1,6 @@
 #include "engine/llama_engine.h"
 
+#include <future>
 #include <random>
 #include <thread>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "engine/llama_engine/loaded_model.h"
 #include "engine/llama_engine/request_checks.h"
 #include "engine/llama_engine/request_run.h"
+#include "engine/llama_engine/warm_up.h"
 #include "engine/tokenizer/stop_strings.h"
 #include "engine/weights/model_config.h"
 
@@ -68,7 +70,9 @@ struct LlamaEngine::Rooms {
         scheduler(options.scheduler, &pages),
         inbox(std::make_shared<Inbox>()) {}
 
-  void StartThread(EngineObserver* observer);
+  // Returns when the thread takes requests, or why it does not.
+  absl::Status StartThread(EngineObserver* observer);
+  absl::Status WarmUpDevice();
 
   const LlamaEngineOptions options;
   const Tokenizer* const tokenizer;
@@ -82,7 +86,14 @@ struct LlamaEngine::Rooms {
   std::thread thread;
 };
 
-void LlamaEngine::Rooms::StartThread(EngineObserver* observer) {
+absl::Status LlamaEngine::Rooms::WarmUpDevice() {
+  if (loaded.device->shares_host_memory()) return absl::OkStatus();
+  return WarmUp({loaded.model.get(), &loaded.cache, &loaded.gates,
+                 options.scheduler.max_step_tokens,
+                 options.scheduler.max_running});
+}
+
+absl::Status LlamaEngine::Rooms::StartThread(EngineObserver* observer) {
   EngineLoop::Parts parts;
   parts.model = loaded.model.get();
   parts.cache = &loaded.cache;
@@ -95,10 +106,15 @@ void LlamaEngine::Rooms::StartThread(EngineObserver* observer) {
   parts.observer = observer;
   parts.slow_reader_timeout = options.slow_reader_timeout;
   loop = std::make_unique<EngineLoop>(parts);
-  thread = std::thread([this] {
+  std::promise<absl::Status> promise;
+  std::future<absl::Status> warm = promise.get_future();
+  thread = std::thread([this, promise = std::move(promise)]() mutable {
     loaded.executor->BindThisThread();
-    loop->Run();
+    const absl::Status status = WarmUpDevice();
+    promise.set_value(status);
+    if (status.ok()) loop->Run();
   });
+  return warm.get();
 }
 
 LlamaEngine::LlamaEngine(std::unique_ptr<Rooms> rooms)
@@ -122,8 +138,9 @@ absl::StatusOr<std::unique_ptr<LlamaEngine>> LlamaEngine::Create(
   }
   SEER_ASSIGN_OR_RETURN(LoadedModel loaded, LoadModel(options, config));
   auto rooms = std::make_unique<Rooms>(options, tokenizer, std::move(loaded));
-  rooms->StartThread(observer);
-  return std::unique_ptr<LlamaEngine>(new LlamaEngine(std::move(rooms)));
+  std::unique_ptr<LlamaEngine> engine(new LlamaEngine(std::move(rooms)));
+  SEER_RETURN_IF_ERROR(engine->rooms_->StartThread(observer));
+  return engine;
 }
 
 absl::StatusOr<std::unique_ptr<TokenStream>> LlamaEngine::Submit(

@@ -22,7 +22,8 @@ namespace seer {
 // One thread steps the model; Submit and the rest only hand over.
 class LlamaEngine : public Engine {
  public:
-  // Loads the model, and the gate set if one is named; starts the thread.
+  // Loads the model, and the gate set if one is named; starts the thread, and
+  // returns when it has run a GPU's first steps (llama_engine/warm_up.h).
   // `tokenizer` must outlive the engine, `observer` too (null: none).
   // INVALID_ARGUMENT, FAILED_PRECONDITION, NOT_FOUND, UNIMPLEMENTED: options,
   // device, model or gate set are not usable; the file and field are named.

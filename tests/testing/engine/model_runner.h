@@ -80,6 +80,8 @@ class ModelRunner {
   const Sequence& sequence(int32_t i) const { return sequences_[i]; }
   LlamaModel& model() { return *model_; }
   const KvCache& cache() const { return cache_; }
+  // Of the gates that steps have used.
+  const std::map<const Gate*, GateState>& gates() const { return gates_; }
   GateShape gate_shape() const;
 
  private:
