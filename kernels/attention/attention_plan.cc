@@ -5,17 +5,27 @@
 namespace seer {
 namespace {
 
-// Tiles at a prompt's end that may be split: as many as are dense by default.
-constexpr int32_t kSplitTiles = 2;
+// The k-th tile from a prompt's end has up to kEndParts / k parts, rounded up:
+// a step that ends with k tiles that read everything, however many a policy
+// has, then shares out at least kEndParts pieces a query head, more than a GPU
+// has warpgroups at 32 heads. From kEndParts tiles on whole ones are as many.
+constexpr int32_t kEndParts = 16;
 
-// Parts are no shorter, and a tile has no more: what is written and merged
-// stays small beside what is read.
-constexpr int32_t kMinPartBlocks = 32;
+// A tile has no more parts, and they are no shorter: what is written and merged
+// stays small beside what is read. Tiles beyond those that are dense by default
+// seldom read everything, and are split only where one would take long.
 constexpr int32_t kMaxParts = 8;
+constexpr int32_t kDefaultDenseTiles = 2;
+constexpr int32_t kMinPartBlocks = 32;
+constexpr int32_t kMinPartBlocksBeyond = 128;
 
 int32_t NumParts(const Tile& tile, const SequenceSlice& sequence) {
-  if (tile.block < NumBlocks(sequence.prompt_len) - kSplitTiles) return 1;
-  return std::clamp(VisibleBlocks(tile) / kMinPartBlocks, 1, kMaxParts);
+  const int32_t from_end = NumBlocks(sequence.prompt_len) - tile.block;
+  const int32_t most =
+      std::min(kMaxParts, (kEndParts + from_end - 1) / from_end);
+  const int32_t min_blocks =
+      from_end <= kDefaultDenseTiles ? kMinPartBlocks : kMinPartBlocksBeyond;
+  return std::clamp(VisibleBlocks(tile) / min_blocks, 1, most);
 }
 
 void AppendParts(const RaggedBatch& batch, int32_t index, AttentionPlan* plan,

@@ -43,9 +43,11 @@ struct AttentionPlan {
 // sets the plan's pointer.
 //
 // The last tiles of a prompt, which read everything under most policies, are
-// split, and stand first, so that a step does not end with a few of them
-// running alone. The other tiles follow, those that see the most first. How a
-// tile is split depends on that tile alone.
+// split, the last two the most and the 15th from the end in two, and stand
+// first, so that a step does not end with a few of them running alone. A part
+// that a head's set does not reach costs next to nothing, so a sparse tile is
+// split no more than what it reads is long. The other tiles follow, those that
+// see the most first. How a tile is split depends on that tile alone.
 AttentionPlan PlanAttention(const RaggedBatch& batch,
                             std::vector<PromptPart>* parts);
 

@@ -77,6 +77,38 @@ TEST(AttentionPlanTest, OnlyAPromptsLastTilesAreSplit) {
   }
 }
 
+// Number of parts of a prompt's tiles, the last tile first.
+std::vector<int32_t> PartsFromTheEnd(int32_t prompt_len, int32_t num_tiles) {
+  const int32_t begin = (NumBlocks(prompt_len) - num_tiles) * kBlockSize;
+  const Planned p({PromptChunk(prompt_len, begin, prompt_len)});
+  std::vector<int32_t> num_parts(num_tiles);
+  for (const PromptPart& part : p.parts) {
+    ++num_parts[num_tiles - 1 - part.tile];
+  }
+  return num_parts;
+}
+
+TEST(AttentionPlanTest, TilesNearerTheEndHaveMoreParts) {
+  EXPECT_EQ(PartsFromTheEnd(131072, 17),
+            (std::vector<int32_t>{8, 8, 6, 4, 4, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2,
+                                  1, 1}));
+  // Where few blocks are seen parts would be short.
+  EXPECT_EQ(PartsFromTheEnd(8192, 4), (std::vector<int32_t>{4, 3, 1, 1}));
+  EXPECT_EQ(PartsFromTheEnd(32768, 4), (std::vector<int32_t>{8, 8, 3, 3}));
+  EXPECT_EQ(PartsFromTheEnd(4000, 2), (std::vector<int32_t>{1, 1}));
+}
+
+// Whatever number of tiles a step ends with: had they all to be read whole, a
+// head's share of them is at least 16 pieces, one a tile from 16 on.
+TEST(AttentionPlanTest, ALongPromptsEndIsManyPieces) {
+  const std::vector<int32_t> num_parts = PartsFromTheEnd(131072, 20);
+  int32_t sum = num_parts[0];
+  for (size_t k = 2; k <= num_parts.size(); ++k) {
+    sum += num_parts[k - 1];
+    EXPECT_GE(sum, 16) << k << " tiles";
+  }
+}
+
 // The same tile is split alike in any batch and chunk.
 TEST(AttentionPlanTest, ATileIsSplitByItself) {
   const Planned alone({PromptChunk(20000, 19968, 20000)});
