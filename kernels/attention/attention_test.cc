@@ -131,12 +131,35 @@ const Cases& LongSequences(DType dtype) {
   return cases;
 }
 
+// Of the ends of prompts of 32768 and 131072 tokens: tiles that are split and
+// whole ones, sparse; and few rows that read everything.
+const Cases& VeryLongSequences(DType dtype) {
+  static std::map<DType, Cases>& made = *new std::map<DType, Cases>;
+  Cases& cases = made[dtype];
+  if (!cases.empty()) return cases;
+  constexpr int32_t kShort = 32768, kLong = 131072;
+  const std::pair<SliceSpec, SetPattern> slices[] = {
+      {PromptChunk(kShort, kShort - 19 * 64, kShort - 18 * 64),
+       SetPattern::kSparse},
+      {PromptChunk(kShort - 61, kShort - 64, kShort - 61), SetPattern::kAll},
+      {PromptChunk(kLong, kLong - 4 * 64, kLong - 3 * 64), SetPattern::kSparse},
+      {PromptChunk(kLong - 61, kLong - 64, kLong - 61), SetPattern::kAll},
+      {GeneratedRows(kShort, kLong - 1, 1), SetPattern::kAll}};
+  // One after the other: each sequence's pages are large.
+  for (const auto& [slice, pattern] : slices) {
+    cases.emplace_back(
+        AttentionCase({1, 1, 64}, dtype, {slice}, {pattern}, Seeds(1)));
+  }
+  return cases;
+}
+
 // A backend, or a part of one, for one dtype.
 struct AttentionTarget {
   std::string name;
   DType dtype;
   std::function<std::string()> missing;  // why it cannot run here; empty: can
   std::function<void(const AttentionArgs&, Executor*)> attend;
+  bool is_gpu = false;
 };
 
 std::string DTypeName(DType dtype) {
@@ -169,7 +192,8 @@ void AppendCudaTarget(DType dtype, std::vector<AttentionTarget>* targets) {
                       [](const AttentionArgs& args, Executor*) {
                         const absl::Status status = AttendOnDevice(args);
                         EXPECT_TRUE(status.ok()) << status;
-                      }});
+                      },
+                      /*is_gpu=*/true});
 }
 #else
 void AppendCudaTarget(DType, std::vector<AttentionTarget>*) {}
@@ -226,6 +250,38 @@ TEST_P(AttentionTargetTest, MatchesReferenceOnLongSequences) {
   for (const Expected& e : LongSequences(dtype())) {
     SCOPED_TRACE("head_dim " + std::to_string(e.step.shape().head_dim));
     ExpectMatchesReference(e);
+  }
+}
+
+TEST_P(AttentionTargetTest, MatchesReferenceOnVeryLongSequences) {
+  for (const Expected& e : VeryLongSequences(dtype())) {
+    const SequenceSlice& slice = e.step.batch().sequences[0];
+    SCOPED_TRACE("row " + std::to_string(slice.position_begin));
+    ExpectMatchesReference(e);
+  }
+}
+
+// With the test before: all of its rows are right, at every place in a step.
+TEST_P(AttentionTargetTest, VeryLongChunksEqualTheWhole) {
+  if (!GetParam().is_gpu) GTEST_SKIP() << "takes the processor too long";
+  for (const int32_t len : {8191, 32768, 131072}) {
+    // fp32 has no fast kernel.
+    if (len > 32768 && dtype() == DType::kFloat32) continue;
+    const AttentionShape shape = {1, 2, 128};
+    const std::vector<SetPattern> sparse = {SetPattern::kSparse};
+    const AttentionCase whole(shape, dtype(), {WholePrompt(len)}, sparse,
+                              Seeds(1));
+    const AttentionResult expected = Run(whole);
+    const int32_t num_tiles = static_cast<int32_t>(NumBlocks(len));
+    for (const int32_t tile : {0, 1, 63, 64, num_tiles / 2, num_tiles - 17,
+                               num_tiles - 5, num_tiles - 2, num_tiles - 1}) {
+      const int32_t begin = tile * kBlockSize;
+      const int32_t end = std::min(len, begin + kBlockSize);
+      const AttentionCase chunk(shape, dtype(), {PromptChunk(len, begin, end)},
+                                sparse, Seeds(1));
+      SCOPED_TRACE(testing::Message() << "tile " << tile << " of " << len);
+      ExpectSame(Run(chunk), Rows(whole, expected, begin, end - begin));
+    }
   }
 }
 

@@ -138,20 +138,22 @@ TEST_P(FastSelectionTest, EqualsReferenceOnMixedBatches) {
   EXPECT_LE(num_different, num_rows / 100);
 }
 
-// Rows about the lengths at which a GPU takes another kernel, and beyond
-// 131072 tokens.
-TEST_P(FastSelectionTest, EqualsReferenceOnLongRows) {
+// Rows of one block, about the lengths at which a GPU takes another kernel, and
+// beyond 131072 tokens.
+TEST_P(FastSelectionTest, EqualsReferenceOnRowsOfEveryLength) {
   std::mt19937_64 random(14);
   constexpr int32_t kNumHeads = 5;
-  for (const int32_t n : {127, 129, 511, 513, 1025, 2047, 2048, 2049, 4500}) {
+  for (const int32_t n : {1, 2, 3, 64, 65, 127, 128, 129, 511, 512, 513, 1025,
+                          2047, 2048, 2049, 4500}) {
     for (int round = 0; round < 4; ++round) {
       const int32_t len = n * kBlockSize;
-      const RaggedCase ragged({PromptChunk(len, len - 4 * kBlockSize, len)}, 1);
+      const RaggedCase ragged(
+          {PromptChunk(len, std::max(0, n - 4) * kBlockSize, len)}, 1);
       std::vector<std::vector<int32_t>> budgets;
       SelectionRule rule = RandomRule(n, kNumHeads, &budgets, &random);
       rule.kind = static_cast<Kind>(1 + round % 3);
       rule.dense_last_blocks = 1;
-      rule.threshold = 1.0f / static_cast<float>(n);
+      rule.threshold = 1.0f / static_cast<float>(n + 1);
       rule.row_budgets = budgets[0].data();
       SelectionCase selection(ragged.batch(), kNumHeads, n, {rule});
       FillLogits(&selection.logits, &random);
@@ -159,6 +161,26 @@ TEST_P(FastSelectionTest, EqualsReferenceOnLongRows) {
       ExpectAgree(GetParam(), selection, selection.Run(Backend::kReference),
                   selection.Run(GetParam()));
     }
+  }
+}
+
+// Every tile of a prompt in one step.
+TEST_P(FastSelectionTest, EqualsReferenceOnWholeLongPrompts) {
+  std::mt19937_64 random(15);
+  constexpr int32_t kNumHeads = 2;
+  for (const int32_t len : {4097, 8191, 32768, 131072}) {
+    const RaggedCase ragged({WholePrompt(len)}, 1);
+    const int32_t n = ragged.max_visible_blocks();
+    std::vector<std::vector<int32_t>> budgets;
+    SelectionRule rule = RandomRule(n, kNumHeads, &budgets, &random);
+    rule.kind = Kind::kRowBudget;
+    rule.row_budgets = budgets[0].data();
+    SelectionCase selection(ragged.batch(), kNumHeads, n, {rule});
+    FillLogits(&selection.logits, &random);
+    SCOPED_TRACE(testing::Message() << len << " tokens");
+    ThreadPool threads(3);
+    ExpectAgree(GetParam(), selection, selection.Run(Backend::kReference),
+                selection.Run(GetParam(), DeviceStream{&threads}));
   }
 }
 

@@ -123,10 +123,10 @@ class LongRows {
 
 class GateLongRowsTest : public BackendCaseTest {};
 
-// Prompts of 131072 and of 1048576 tokens.
+// Prompts of 128 to 1048576 tokens.
 TEST_P(GateLongRowsTest, AreWithinTheErrorBudget) {
   std::mt19937_64 random(kSeed);
-  for (const int32_t num_blocks : {2048, 16384}) {
+  for (const int32_t num_blocks : {2, 3, 65, 128, 512, 2048, 16384}) {
     for (const int32_t head_dim : {64, 128}) {
       LongRows rows(num_blocks, head_dim, dtype(), &random);
       std::vector<float> fast = rows.Score(backend());

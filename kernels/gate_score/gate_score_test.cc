@@ -193,10 +193,24 @@ TEST_P(GateScoreTest, RandomShapesAreWithinTheErrorBudget) {
 TEST_P(GateScoreTest, LongPromptsAreWithinTheErrorBudget) {
   ThreadPool threads(3);
   for (const HeadShape& shape : {HeadShape{2, 1, 64}, HeadShape{2, 2, 128}}) {
-    PagedSequences sequences = MakeSequences(shape, dtype(), {90 * 64 + 5});
-    EXPECT_TRUE(IsWithinBudget(
-        ScoreAll(sequences, MeanPoolGate(), backend(), DeviceStream{&threads})))
-        << "D " << shape.head_dim;
+    for (const int32_t len : {4097, 90 * 64 + 5, 8191}) {
+      PagedSequences sequences = MakeSequences(shape, dtype(), {len});
+      EXPECT_TRUE(IsWithinBudget(ScoreAll(sequences, MeanPoolGate(), backend(),
+                                          DeviceStream{&threads})))
+          << "D " << shape.head_dim << " S " << len;
+    }
+  }
+}
+
+TEST_P(GateScoreTest, BlockBordersAreWithinTheErrorBudget) {
+  const HeadShape shape{2, 1, 64};
+  const Design design = AllDesigns().back();
+  for (const int32_t len : {1, 63, 64, 65, 127, 128, 129}) {
+    PagedSequences sequences = MakeSequences(shape, dtype(), {len});
+    for (const GateWeights& gate : {MeanPoolGate(), Weights(shape, design)}) {
+      EXPECT_TRUE(IsWithinBudget(ScoreAll(sequences, gate, backend())))
+          << "S " << len;
+    }
   }
 }
 
