@@ -209,6 +209,8 @@ void CompletionCall::Start(Operation operation) {
       grpc::Status status;
       {
         MutexLock lock(&mutex_);
+        // Before the client is told: who reads the end finds it counted.
+        record_.OnEnd(*end_, absl::Now());
         status = ToGrpcStatus(WithDefaultRetryDelay(*end_), reply_.request_id);
       }
       SendFinish(status);
@@ -263,8 +265,6 @@ void CompletionCall::OnCallDone() {
     stream = std::move(stream_);
   }
   stream.reset();
-  MutexLock lock(&mutex_);
-  record_.OnEnd(*end_, absl::Now());
 }
 
 }  // namespace seer
