@@ -34,7 +34,8 @@ void MakeRopeTable(const RopeFrequencies& frequencies, int64_t num_positions,
 }
 
 // Attention's workspace for a step of `num_sequences` decode rows at the
-// context's end, and beside them the last tiles of some long prompts.
+// context's end, and beside them the ends of four long prompts, of 52 parts
+// each.
 int64_t AttentionBytes(const ModelConfig& config, DType dtype, Backend backend,
                        int64_t num_sequences) {
   AttentionArgs args;
@@ -45,7 +46,7 @@ int64_t AttentionBytes(const ModelConfig& config, DType dtype, Backend backend,
   args.kv.head_dim = config.head_dim;
   args.scale = 1.0f;
   args.batch.num_tiles = static_cast<int32_t>(num_sequences);
-  args.plan.num_partial_tiles = 64;
+  args.plan.num_partial_tiles = 4 * 52;
   args.plan.max_generated_blocks =
       static_cast<int32_t>(NumBlocks(config.context_len));
   args.plan.max_generated_rows = 1;
