@@ -24,6 +24,10 @@ absl::Status Check(const TopTokensArgs& args) {
                             args.top_logits == nullptr)) {
     return absl::InvalidArgumentError("top_tokens: a tensor is missing");
   }
+  if (args.num_rows > 0 && args.scored_tokens != nullptr &&
+      (args.scored_logits == nullptr || args.scored_ranks == nullptr)) {
+    return absl::InvalidArgumentError("top_tokens: no place for scores");
+  }
   return absl::OkStatus();
 }
 

@@ -14,12 +14,16 @@ namespace seer {
 constexpr int32_t kMaxTopTokens = 64;
 
 // A row in which a logit is not finite gives ids -1, logits NaN and a NaN
-// log_sum_exp.
+// log_sum_exp; its scored token's rank is -1.
 struct TopTokensArgs {
   DType dtype = DType::kBFloat16;  // of logits
-  int64_t num_rows = 0;
+  int64_t num_rows = 0;            // of results
   int32_t vocab_size = 0;
   const void* logits = nullptr;  // dtype [num_rows, vocab_size]
+
+  // Where set, result i is of the row of logits that this names, and there may
+  // be any number of rows; -1: of none, as of a row that is not finite.
+  const int32_t* row_indices = nullptr;  // [num_rows]
 
   // 1..min(kMaxTopTokens, vocab_size). 1 is what greedy decoding takes: `ids`
   // may then be the next step's EmbedTokensArgs::drawn.
@@ -30,9 +34,17 @@ struct TopTokensArgs {
   // Out, ln of the sum of e^logit over the row, or null: a token's
   // log-probability is its logit less this. Numerators and their sum are fp32.
   double* log_sum_exp = nullptr;  // [num_rows]
+
+  // A token of each row, e.g. that which SampleTokens drew, or null. One that
+  // is not in the vocabulary is none.
+  const int32_t* scored_tokens = nullptr;  // [num_rows]
+  // Out, with scored_tokens: its logit, NaN of none; and its rank, the number
+  // of tokens with a higher logit or an equal one and a lower id, -1 of none.
+  float* scored_logits = nullptr;   // [num_rows]
+  int32_t* scored_ranks = nullptr;  // [num_rows]
 };
 
-// A row's result depends on that row alone. No workspace is needed.
+// A result depends on its row and token alone. No workspace is needed.
 // INVALID_ARGUMENT: a shape or a pointer. UNIMPLEMENTED: kCpu, where
 // engine/sampler reads the logits; kCuda where num_top > 1 and
 // num_top * vocab_size is above 2^24.

@@ -92,6 +92,50 @@ void ExpectSameTokens(const TopResult& got, const TopResult& want) {
   EXPECT_EQ(got.logits, want.logits);
 }
 
+struct Scores {
+  std::vector<float> logits;
+  std::vector<int32_t> ranks;
+};
+
+// Of tokens[i] in row rows[i], with all other results beside them or not.
+Scores Score(Backend backend, const TypedArray& logits, int32_t vocab_size,
+             const std::vector<int32_t>& rows,
+             const std::vector<int32_t>& tokens, int32_t num_top,
+             bool wants_sum) {
+  TopTokensArgs args;
+  args.dtype = logits.dtype();
+  args.num_rows = rows.size();
+  args.vocab_size = vocab_size;
+  args.logits = logits.data();
+  args.row_indices = rows.data();
+  args.num_top = num_top;
+  std::vector<int32_t> ids(args.num_rows * num_top);
+  std::vector<float> top_logits(args.num_rows * num_top);
+  std::vector<double> log_sum_exp(args.num_rows);
+  args.ids = ids.data();
+  args.top_logits = top_logits.data();
+  if (wants_sum) args.log_sum_exp = log_sum_exp.data();
+  Scores scores;
+  scores.logits.assign(args.num_rows, -7.0f);
+  scores.ranks.assign(args.num_rows, -7);
+  args.scored_tokens = tokens.data();
+  args.scored_logits = scores.logits.data();
+  args.scored_ranks = scores.ranks.data();
+  const absl::Status status = TopTokensOn(backend, args);
+  EXPECT_TRUE(status.ok()) << status;
+  // What is scored changes nothing else.
+  for (int64_t i = 0; i < args.num_rows; ++i) {
+    if (rows[i] < 0) {
+      EXPECT_EQ(ids[i * num_top], -1);
+      EXPECT_TRUE(std::isnan(top_logits[i * num_top]));
+      EXPECT_TRUE(!wants_sum || std::isnan(log_sum_exp[i]));
+    } else if (scores.ranks[i] >= 0 && scores.ranks[i] < num_top) {
+      EXPECT_EQ(ids[i * num_top + scores.ranks[i]], tokens[i]) << i;
+    }
+  }
+  return scores;
+}
+
 class TopTokensTest : public BackendTest {};
 
 TEST_P(TopTokensTest, MatchesTheReference) {
@@ -180,6 +224,57 @@ TEST_P(TopTokensTest, NamesRowsThatAreNotFinite) {
         }
         EXPECT_EQ(std::isnan(result.log_sum_exp[row]), !is_finite) << row;
       }
+      const Scores scores =
+          Score(GetParam(), logits, kVocabSize, {0, 1, 2, 3, 4},
+                {5, 5, 5, 5, 5}, num_top, /*wants_sum=*/false);
+      for (const int32_t row : {0, 1, 2, 3, 4}) {
+        const bool is_finite = row == 0 || row == 3;
+        EXPECT_EQ(scores.ranks[row] == -1, !is_finite) << row;
+        EXPECT_EQ(std::isnan(scores.logits[row]), !is_finite) << row;
+      }
+    }
+  }
+}
+
+TEST_P(TopTokensTest, ScoresGivenTokens) {
+  std::mt19937_64 random(33);
+  for (const int32_t vocab_size : {1, 5, 1000, 1025, 8200, 128256}) {
+    for (const DType dtype : kDTypes) {
+      for (const float coarseness : {0.0f, 1.0f}) {
+        const TypedArray logits =
+            RandomLogits(dtype, 2 * vocab_size, coarseness, random);
+        // Rows in any order, repeated and left out; tokens that are none.
+        std::vector<int32_t> rows = {1, 1, 0, -1, 1, 0, 1};
+        std::vector<int32_t> tokens = {0, vocab_size - 1, vocab_size, 0, -1};
+        while (tokens.size() < rows.size()) {
+          tokens.push_back(static_cast<int32_t>(random() % vocab_size));
+        }
+        // The best token of row 0.
+        rows.push_back(0);
+        tokens.push_back(
+            Top(Backend::kReference, logits, vocab_size, 1).ids[0]);
+        for (const int32_t num_top : {1, std::min(20, vocab_size)}) {
+          for (const bool wants_sum : {false, true}) {
+            SCOPED_TRACE(testing::Message()
+                         << "of " << vocab_size << " in steps of " << coarseness
+                         << ", " << num_top << " more, sum " << wants_sum);
+            const Scores want = Score(Backend::kReference, logits, vocab_size,
+                                      rows, tokens, num_top, wants_sum);
+            const Scores got = Score(GetParam(), logits, vocab_size, rows,
+                                     tokens, num_top, wants_sum);
+            EXPECT_EQ(got.ranks, want.ranks);
+            EXPECT_EQ(want.ranks.back(), 0);
+            for (size_t i = 0; i < rows.size(); ++i) {
+              const bool exists = rows[i] >= 0 && i != 2 && i != 4;
+              EXPECT_EQ(want.ranks[i] >= 0, exists) << i;
+              EXPECT_EQ(std::isnan(got.logits[i]), !exists) << i;
+              if (exists) {
+                EXPECT_EQ(got.logits[i], want.logits[i]) << i;
+              }
+            }
+          }
+        }
+      }
     }
   }
 }
@@ -201,6 +296,15 @@ TEST(TopTokensReferenceTest, ByHand) {
   EXPECT_EQ(result.logits, (std::vector<float>{3.0f, 3.0f, 1.0f, -0.0f, 0.0f}));
   EXPECT_DOUBLE_EQ(result.log_sum_exp[0],
                    std::log(2 * std::exp(3.0) + std::exp(1.0) + 2));
+}
+
+TEST(TopTokensReferenceTest, ScoresByHand) {
+  const TypedArray logits(DType::kFloat32, {1.0f, 3.0f, -0.0f, 3.0f, 0.0f});
+  const Scores scores =
+      Score(Backend::kReference, logits, 5, {0, 0, 0, 0, 0}, {0, 1, 2, 3, 4},
+            /*num_top=*/1, /*wants_sum=*/false);
+  EXPECT_EQ(scores.ranks, (std::vector<int32_t>{2, 0, 3, 1, 4}));
+  EXPECT_EQ(scores.logits, logits.ToFloats());
 }
 
 TEST(TopTokensChecksTest, RefusesWhatItCannotRun) {
@@ -227,6 +331,7 @@ TEST(TopTokensChecksTest, RefusesWhatItCannotRun) {
       [](TopTokensArgs& a) { a.logits = nullptr; },
       [](TopTokensArgs& a) { a.ids = nullptr; },
       [](TopTokensArgs& a) { a.top_logits = nullptr; },
+      [](TopTokensArgs& a) { a.scored_tokens = a.ids; },
   };
   for (size_t i = 0; i < std::size(breakages); ++i) {
     TopTokensArgs bad = good;

@@ -18,10 +18,14 @@ struct TopRowsParams {
   int64_t num_rows = 0;     // 1..2^31 - 1
   int32_t vocab_size = 0;
   const void* logits = nullptr;
+  const int32_t* row_indices = nullptr;
   int32_t num_top = 1;  // if above 1, times vocab_size at most 2^24
   int32_t* ids = nullptr;
   float* top_logits = nullptr;
   double* log_sum_exp = nullptr;
+  const int32_t* scored_tokens = nullptr;
+  float* scored_logits = nullptr;
+  int32_t* scored_ranks = nullptr;
 };
 
 cudaError_t LaunchTopRows(const TopRowsParams& params, cudaStream_t stream);

@@ -27,10 +27,14 @@ absl::Status TopTokensOnCuda(const TopTokensArgs& args, DeviceStream stream) {
   params.num_rows = args.num_rows;
   params.vocab_size = args.vocab_size;
   params.logits = args.logits;
+  params.row_indices = args.row_indices;
   params.num_top = args.num_top;
   params.ids = args.ids;
   params.top_logits = args.top_logits;
   params.log_sum_exp = args.log_sum_exp;
+  params.scored_tokens = args.scored_tokens;
+  params.scored_logits = args.scored_logits;
+  params.scored_ranks = args.scored_ranks;
   return CudaStatus("top_tokens",
                     cuda::LaunchTopRows(params, stream.cuda_stream));
 }

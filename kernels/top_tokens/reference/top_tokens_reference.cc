@@ -10,7 +10,12 @@
 namespace seer {
 namespace {
 
-std::vector<float> Row(const TopTokensArgs& args, int64_t row) {
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+// Of result i; NaN where it is of none.
+std::vector<float> Row(const TopTokensArgs& args, int64_t i) {
+  const int64_t row = args.row_indices == nullptr ? i : args.row_indices[i];
+  if (row < 0) return std::vector<float>(args.vocab_size, kNan);
   std::vector<float> logits(args.vocab_size);
   for (int32_t id = 0; id < args.vocab_size; ++id) {
     const int64_t at = row * args.vocab_size + id;
@@ -26,6 +31,18 @@ double LogSumExp(const std::vector<float>& logits, double max) {
   double sum = 0.0;
   for (const float logit : logits) sum += std::exp(logit - max);
   return max + std::log(sum);
+}
+
+// `order` is all tokens, best first; empty: of no row.
+void Score(const TopTokensArgs& args, int64_t row,
+           const std::vector<float>& logits,
+           const std::vector<int32_t>& order) {
+  const int32_t token = args.scored_tokens[row];
+  const auto place = std::find(order.begin(), order.end(), token);
+  const bool exists = place != order.end();
+  args.scored_logits[row] = exists ? logits[token] : kNan;
+  args.scored_ranks[row] =
+      exists ? static_cast<int32_t>(place - order.begin()) : -1;
 }
 
 }  // namespace
@@ -46,13 +63,14 @@ void TopTokensReference(const TopTokensArgs& args) {
     for (int32_t i = 0; i < args.num_top; ++i) {
       args.ids[row * args.num_top + i] = is_finite ? order[i] : -1;
       args.top_logits[row * args.num_top + i] =
-          is_finite ? logits[order[i]]
-                    : std::numeric_limits<float>::quiet_NaN();
+          is_finite ? logits[order[i]] : kNan;
     }
     if (args.log_sum_exp != nullptr) {
-      args.log_sum_exp[row] = is_finite
-                                  ? LogSumExp(logits, logits[order[0]])
-                                  : std::numeric_limits<double>::quiet_NaN();
+      args.log_sum_exp[row] =
+          is_finite ? LogSumExp(logits, logits[order[0]]) : double{kNan};
+    }
+    if (args.scored_tokens != nullptr) {
+      Score(args, row, logits, is_finite ? order : std::vector<int32_t>());
     }
   }
 }
