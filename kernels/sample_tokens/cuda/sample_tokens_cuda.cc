@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/cuda/cuda_status.h"
 #include "kernels/sample_tokens/cuda/draw_rows.h"
 
 namespace seer {
@@ -28,10 +29,8 @@ absl::Status SampleTokensOnCuda(const SampleTokensArgs& args,
   params.draws = args.draws;
   params.adjustments = args.adjustments;
   params.ids = args.ids;
-  const cudaError_t error = cuda::LaunchDrawRows(params, stream.cuda_stream);
-  if (error == cudaSuccess) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("sample_tokens: ", cudaGetErrorString(error)));
+  return CudaStatus("sample_tokens",
+                    cuda::LaunchDrawRows(params, stream.cuda_stream));
 }
 
 }  // namespace seer
