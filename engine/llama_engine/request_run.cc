@@ -1,14 +1,25 @@
 #include "engine/llama_engine/request_run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "engine/sampler/logprobs.h"
+#include "engine/sampler/uniform_draw.h"
 #include "kernels/ragged_batch.h"
 
 namespace seer {
+namespace {
+
+absl::Status NotFiniteError() {
+  return absl::InternalError(
+      "the model gave a logit that is not finite, or no token may be drawn");
+}
+
+}  // namespace
 
 RequestRun::RequestRun(Init init, EventOutbox outbox)
     : init_(std::move(init)), outbox_(std::move(outbox)) {
@@ -51,16 +62,71 @@ bool RequestRun::NeedsLastLogits(const PlannedSlice& slice) const {
          (slice.ends_prompt() && init_.request.max_tokens > 0);
 }
 
-bool RequestRun::NeedsBestToken(const PlannedSlice& slice) const {
-  return NeedsLastLogits(slice) && !NeedsAllLogits(slice) &&
-         DrawsHighest(init_.request.sampling) &&
-         !init_.request.num_logprobs.has_value() &&
-         Banned(slice.is_prompt() ? 0 : slice.choice).empty();
+int32_t RequestRun::num_top() const {
+  return std::max(init_.request.num_logprobs.value_or(0),
+                  init_.request.num_prompt_logprobs.value_or(0));
 }
 
-absl::Span<const TokenId> RequestRun::Banned(int32_t choice) const {
-  if (choices_[choice].num_tokens() >= init_.request.min_tokens) return {};
+bool RequestRun::PenalizesTokens() const {
+  return Penalizes(init_.request.sampling);
+}
+
+absl::Span<const TokenId> RequestRun::Banned(int32_t num_tokens) const {
+  if (num_tokens >= init_.request.min_tokens) return {};
   return banned_early_;
+}
+
+std::vector<TokenAdjustment> RequestRun::AdjustmentsOf(
+    int32_t choice, int32_t num_unseen) const {
+  absl::flat_hash_map<TokenId, TokenAdjustment> by_token;
+  for (const auto& [token, bias] : init_.request.sampling.logit_bias) {
+    by_token[token].bias += bias;
+  }
+  for (const auto& [token, count] : choices_[choice].history().counts()) {
+    by_token[token].count = count;
+  }
+  for (const TokenId token :
+       Banned(choices_[choice].num_tokens() + num_unseen)) {
+    by_token[token].banned = 1;
+  }
+  std::vector<TokenAdjustment> adjustments;
+  for (auto& [token, adjustment] : by_token) {
+    adjustment.token = token;
+    adjustments.push_back(adjustment);
+  }
+  return adjustments;
+}
+
+std::vector<RowDraw> RequestRun::DrawsOf(const PlannedSlice& slice,
+                                         int32_t num_unseen) const {
+  std::vector<RowDraw> draws;
+  if (!NeedsLastLogits(slice)) return draws;
+  const SamplingOptions& options = init_.request.sampling;
+  const bool is_prompt = slice.is_prompt();
+  const int32_t first = is_prompt ? 0 : slice.choice;
+  const int32_t end = is_prompt ? init_.request.num_choices : first + 1;
+  for (int32_t choice = first; choice < end; ++choice) {
+    RowDraw row;
+    row.draw.temperature = options.temperature;
+    row.draw.top_k = options.top_k;
+    row.draw.top_p = options.top_p;
+    row.draw.min_p = options.min_p;
+    row.draw.repetition_penalty = options.repetition_penalty;
+    row.draw.presence_penalty = options.presence_penalty;
+    row.draw.frequency_penalty = options.frequency_penalty;
+    row.draw.uniform = UniformDraw(
+        {*options.seed, choice, slice.position_begin + slice.num_tokens});
+    row.adjustments = AdjustmentsOf(choice, num_unseen);
+    draws.push_back(std::move(row));
+  }
+  return draws;
+}
+
+absl::Span<const TokenId> RequestRun::ScoredTokens(
+    const PlannedSlice& slice) const {
+  if (!NeedsAllLogits(slice)) return {};
+  return absl::MakeConstSpan(init_.request.prompt)
+      .subspan(slice.position_begin + 1, slice.num_tokens);
 }
 
 void RequestRun::AddTexts(LogprobEntry& entry) const {
@@ -80,7 +146,7 @@ absl::Status RequestRun::Draw(int32_t choice, int64_t position,
   args.logits = logits;
   args.options = &request.sampling;
   args.history = &output.history();
-  args.banned = Banned(choice);
+  args.banned = Banned(output.num_tokens());
   args.key = {*request.sampling.seed, choice, position};
   DrawnToken drawn;
   drawn.choice = choice;
@@ -120,22 +186,51 @@ RowOutcome RequestRun::Evaluate(const PlannedSlice& slice, int32_t position,
   return outcome;
 }
 
-RowOutcome RequestRun::TakeBest(const PlannedSlice& slice, TokenId best) const {
-  RowOutcome outcome;
-  if (best < 0) {
-    outcome.status =
-        absl::InternalError("the model gave a logit that is not finite");
-    return outcome;
+absl::StatusOr<LogprobEntry> RequestRun::EntryOf(TokenId token,
+                                                 const RowScore& score,
+                                                 int32_t num_top) const {
+  if (!std::isfinite(score.log_sum_exp)) return NotFiniteError();
+  LogprobEntry entry;
+  entry.token.id = token;
+  entry.token.logprob = double{score.logit} - score.log_sum_exp;
+  entry.rank = int64_t{score.num_better} + 1;
+  for (int32_t i = 0; i < num_top; ++i) {
+    entry.top.push_back(
+        {score.top[i].id, "", double{score.top[i].logit} - score.log_sum_exp});
   }
-  // Before the first token all choices are alike.
-  const bool is_prompt = slice.is_prompt();
-  const int32_t first = is_prompt ? 0 : slice.choice;
-  const int32_t end = is_prompt ? init_.request.num_choices : first + 1;
-  for (int32_t choice = first; choice < end; ++choice) {
-    DrawnToken drawn;
-    drawn.choice = choice;
-    drawn.token = best;
-    outcome.drawn.push_back(std::move(drawn));
+  AddTexts(entry);
+  return entry;
+}
+
+RowOutcome RequestRun::TakeScore(TokenId token, const RowScore& score) const {
+  RowOutcome outcome;
+  absl::StatusOr<LogprobEntry> entry =
+      EntryOf(token, score, *init_.request.num_prompt_logprobs);
+  outcome.status = entry.status();
+  if (entry.ok()) outcome.prompt_entry = *std::move(entry);
+  return outcome;
+}
+
+RowOutcome RequestRun::TakeDrawn(const PlannedSlice& slice,
+                                 absl::Span<const TokenId> drawn,
+                                 absl::Span<const RowScore> scores) const {
+  RowOutcome outcome;
+  for (size_t i = 0; i < drawn.size(); ++i) {
+    DrawnToken token;
+    token.choice = slice.is_prompt() ? static_cast<int32_t>(i) : slice.choice;
+    token.token = drawn[i];
+    if (token.token < 0) {
+      outcome.status = NotFiniteError();
+      return outcome;
+    }
+    if (init_.request.num_logprobs.has_value()) {
+      absl::StatusOr<LogprobEntry> entry =
+          EntryOf(token.token, scores[i], *init_.request.num_logprobs);
+      outcome.status = entry.status();
+      if (!entry.ok()) return outcome;
+      token.logprob = *std::move(entry);
+    }
+    outcome.drawn.push_back(std::move(token));
   }
   return outcome;
 }

@@ -14,6 +14,7 @@
 #include "engine/event_stream/event_stream.h"
 #include "engine/gate/policy/policy_resolver.h"
 #include "engine/llama_engine/choice_output.h"
+#include "engine/model/row_draw.h"
 #include "engine/request.h"
 #include "engine/sampler/sampler.h"
 #include "engine/scheduler/admission.h"
@@ -66,9 +67,20 @@ class RequestRun {
   bool NeedsAllLogits(const PlannedSlice& slice) const;
   bool NeedsLastLogits(const PlannedSlice& slice) const;
 
-  // Whether the best token of the slice's last row is all that is needed of
-  // its logits.
-  bool NeedsBestToken(const PlannedSlice& slice) const;
+  // The alternatives of the most that a score of the request has.
+  int32_t num_top() const;
+  // Whether a draw follows from the tokens before it, beside the last one.
+  bool PenalizesTokens() const;
+
+  // The tokens to be drawn from the slice's last row, by choice: of all choices
+  // at the prompt's end, of its own elsewhere; none where no logits are needed.
+  // `num_unseen`: tokens of the choice that have been drawn and not applied.
+  std::vector<RowDraw> DrawsOf(const PlannedSlice& slice,
+                               int32_t num_unseen) const;
+
+  // The prompt's tokens that the slice's rows are to score, from its first row
+  // on.
+  absl::Span<const TokenId> ScoredTokens(const PlannedSlice& slice) const;
 
   // Whether the slice is of a choice that has ended: what its rows give is of
   // no use.
@@ -81,9 +93,13 @@ class RequestRun {
   RowOutcome Evaluate(const PlannedSlice& slice, int32_t position,
                       absl::Span<const float> logits, Sampler& sampler) const;
 
-  // The same of a slice of NeedsBestToken, by its last row's best token; -1: a
-  // logit is not finite.
-  RowOutcome TakeBest(const PlannedSlice& slice, TokenId best) const;
+  // The same of a device's draws: as Evaluate of the slice's last row. `scores`
+  // are the tokens', where log-probabilities are asked for.
+  RowOutcome TakeDrawn(const PlannedSlice& slice,
+                       absl::Span<const TokenId> drawn,
+                       absl::Span<const RowScore> scores) const;
+  // Of a score of ScoredTokens: as Evaluate of its row.
+  RowOutcome TakeScore(TokenId token, const RowScore& score) const;
 
   // The slice begins to be computed.
   void Start(absl::Time now);
@@ -111,8 +127,12 @@ class RequestRun {
   absl::Status Draw(int32_t choice, int64_t position,
                     absl::Span<const float> logits, Sampler& sampler,
                     RowOutcome& outcome) const;
-  // Tokens that the choice may not have yet.
-  absl::Span<const TokenId> Banned(int32_t choice) const;
+  // Tokens that the choice may not have after `num_tokens`.
+  absl::Span<const TokenId> Banned(int32_t num_tokens) const;
+  std::vector<TokenAdjustment> AdjustmentsOf(int32_t choice,
+                                             int32_t num_unseen) const;
+  absl::StatusOr<LogprobEntry> EntryOf(TokenId token, const RowScore& score,
+                                       int32_t num_top) const;
   void AddTexts(LogprobEntry& entry) const;
   void ApplyPrompt(const PlannedSlice& slice, std::vector<RowOutcome>& outcomes,
                    absl::Span<const LayerBlocks> blocks);

@@ -13,6 +13,7 @@
 #include "engine/llama_engine/request_run.h"
 #include "engine/model/batch_sequence.h"
 #include "engine/model/launched_step.h"
+#include "engine/model/row_draw.h"
 #include "engine/scheduler/step_plan.h"
 
 namespace seer {
@@ -34,17 +35,21 @@ struct RunningStep {
   // By slice.
   std::vector<BatchSequence> sequences;
   std::vector<std::vector<LayerBlocks>> blocks;  // empty, or [num_layers]
-  std::vector<TokenId> best_tokens;
+  std::vector<std::vector<RowDraw>> draws;
+  std::vector<std::vector<TokenId>> drawn;
+  std::vector<std::vector<RowScore>> drawn_scores;
+  std::vector<std::vector<RowScore>> scores;
   std::vector<std::vector<RowOutcome>> outcomes;
 
-  // The slice that gives a request's choice its next token.
-  std::map<std::pair<RequestId, int32_t>, int32_t> draws;
+  // What gives a request's choice its next token.
+  std::map<std::pair<RequestId, int32_t>, BatchSequence::DrawnBy> next_tokens;
 
   std::optional<LaunchedStep> launched;
 
-  // Whether the device draws the slice's token.
-  bool DrawsOnDevice(size_t slice) const {
-    return sequences[slice].best_token != nullptr;
+  // Whether the device, and not the host, draws the slice's tokens and scores
+  // them.
+  bool OnDevice(size_t slice) const {
+    return sequences[slice].logits == LogitsRows::kNone;
   }
 };
 

@@ -21,16 +21,19 @@ bool StepLauncher::CanFollow(const StepPlan& plan,
   return std::all_of(
       plan.slices.begin(), plan.slices.end(), [&](const PlannedSlice& slice) {
         const RequestRun& run = *parts_.runs->at(slice.request);
-        // What is banned or penalised may follow from the token to come.
-        if (run.NeedsAllLogits(slice) ||
-            (run.NeedsLastLogits(slice) && !run.NeedsBestToken(slice))) {
-          return false;
-        }
+        if (!OnDevice(run)) return !run.NeedsLastLogits(slice);
         if (slice.is_prompt()) return true;
-        const auto drawn = running.draws.find({slice.request, slice.choice});
-        return drawn == running.draws.end() ||
-               running.DrawsOnDevice(drawn->second);
+        const auto next =
+            running.next_tokens.find({slice.request, slice.choice});
+        return next == running.next_tokens.end() ||
+               (running.OnDevice(next->second.sequence) &&
+                !run.PenalizesTokens());
       });
+}
+
+bool StepLauncher::OnDevice(const RequestRun& run) const {
+  return parts_.model->is_asynchronous() &&
+         parts_.model->CanScore(run.num_top());
 }
 
 absl::Status StepLauncher::Launch(const StepPlan& plan,
@@ -41,11 +44,15 @@ absl::Status StepLauncher::Launch(const StepPlan& plan,
   }
   const absl::Time now = absl::Now();
   step.blocks.resize(plan.slices.size());
-  step.best_tokens.resize(plan.slices.size());
+  step.draws.resize(plan.slices.size());
+  step.drawn.resize(plan.slices.size());
+  step.drawn_scores.resize(plan.slices.size());
+  step.scores.resize(plan.slices.size());
   step.outcomes.resize(plan.slices.size());
   for (size_t i = 0; i < plan.slices.size(); ++i) {
     parts_.runs->at(plan.slices[i].request)->Start(now);
     step.sequences.push_back(SequenceOf(i, running, step));
+    NoteTokens(i, step);
   }
   const auto on_logits = [&](const LogitsBlock& block) {
     return EvaluateRows(block, step);
@@ -66,27 +73,22 @@ BatchSequence StepLauncher::SequenceOf(size_t index, const RunningStep* running,
   sequence.position_begin = slice.position_begin;
   sequence.prompt_len = slice.prompt_len;
   sequence.page_table = slice.page_table;
-  if (parts_.model->is_asynchronous() && run.NeedsBestToken(slice)) {
-    sequence.best_token = &step.best_tokens[index];
+  int32_t num_unseen = 0;
+  if (running != nullptr && !slice.is_prompt()) {
+    const auto next = running->next_tokens.find({slice.request, slice.choice});
+    if (next != running->next_tokens.end()) {
+      sequence.drawn_by = next->second;
+      num_unseen = 1;
+    }
+  }
+  if (OnDevice(run)) {
+    AskForTokens(index, num_unseen, step, sequence);
   } else {
     sequence.logits = run.NeedsAllLogits(slice)    ? LogitsRows::kAll
                       : run.NeedsLastLogits(slice) ? LogitsRows::kLast
                                                    : LogitsRows::kNone;
   }
-  if (run.NeedsLastLogits(slice)) {
-    const bool is_prompt = slice.is_prompt();
-    const int32_t first = is_prompt ? 0 : slice.choice;
-    const int32_t end = is_prompt ? run.request().num_choices : first + 1;
-    for (int32_t choice = first; choice < end; ++choice) {
-      step.draws[{slice.request, choice}] = static_cast<int32_t>(index);
-    }
-  }
-  if (!slice.is_prompt()) {
-    if (running == nullptr) return sequence;
-    const auto drawn = running->draws.find({slice.request, slice.choice});
-    if (drawn != running->draws.end()) sequence.drawn_by = drawn->second;
-    return sequence;
-  }
+  if (!slice.is_prompt()) return sequence;
   step.blocks[index].resize(parts_.model->config().num_layers);
   sequence.blocks = step.blocks[index].data();
   const ResolvedPolicy& policy = run.policy();
@@ -95,6 +97,37 @@ BatchSequence StepLauncher::SequenceOf(size_t index, const RunningStep* running,
     sequence.gate = &parts_.gates->at(policy.gate_set->gate.get());
   }
   return sequence;
+}
+
+void StepLauncher::NoteTokens(size_t index, RunningStep& step) const {
+  const PlannedSlice& slice = step.slices[index];
+  const RequestRun& run = *parts_.runs->at(slice.request);
+  if (!run.NeedsLastLogits(slice)) return;
+  const int32_t num_tokens = slice.is_prompt() ? run.request().num_choices : 1;
+  for (int32_t i = 0; i < num_tokens; ++i) {
+    const int32_t choice = slice.is_prompt() ? i : slice.choice;
+    step.next_tokens[{slice.request, choice}] = {static_cast<int32_t>(index),
+                                                 i};
+  }
+}
+
+void StepLauncher::AskForTokens(size_t index, int32_t num_unseen,
+                                RunningStep& step,
+                                BatchSequence& sequence) const {
+  const PlannedSlice& slice = step.slices[index];
+  const RequestRun& run = *parts_.runs->at(slice.request);
+  step.draws[index] = run.DrawsOf(slice, num_unseen);
+  step.drawn[index].resize(step.draws[index].size());
+  sequence.draws = step.draws[index];
+  sequence.drawn = step.drawn[index].data();
+  sequence.num_top = run.num_top();
+  if (run.request().num_logprobs.has_value()) {
+    step.drawn_scores[index].resize(step.draws[index].size());
+    sequence.drawn_scores = step.drawn_scores[index].data();
+  }
+  sequence.scored = run.ScoredTokens(slice);
+  step.scores[index].resize(sequence.scored.size());
+  sequence.scores = step.scores[index].data();
 }
 
 absl::Status StepLauncher::EvaluateRows(const LogitsBlock& block,
@@ -127,9 +160,15 @@ absl::StatusOr<ForwardReport> StepLauncher::Finish(RunningStep& step) const {
     const auto run = parts_.runs->find(slice.request);
     if (run == parts_.runs->end() || run->second->HasEnded(slice)) {
       step.outcomes[i].clear();
-    } else if (step.DrawsOnDevice(i)) {
+    } else if (step.OnDevice(i)) {
+      const RequestRun& from = *run->second;
+      for (size_t row = 0; row < step.scores[i].size(); ++row) {
+        step.outcomes[i].push_back(
+            from.TakeScore(step.sequences[i].scored[row], step.scores[i][row]));
+      }
+      if (step.drawn[i].empty()) continue;
       step.outcomes[i].push_back(
-          run->second->TakeBest(slice, step.best_tokens[i]));
+          from.TakeDrawn(slice, step.drawn[i], step.drawn_scores[i]));
     }
   }
   return report;

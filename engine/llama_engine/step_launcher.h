@@ -53,6 +53,12 @@ class StepLauncher {
   // What the model takes of the step's slice number `index`.
   BatchSequence SequenceOf(size_t index, const RunningStep* running,
                            RunningStep& step) const;
+  // Whether the device draws and scores the request's tokens.
+  bool OnDevice(const RequestRun& run) const;
+  void AskForTokens(size_t index, int32_t num_unseen, RunningStep& step,
+                    BatchSequence& sequence) const;
+  // Of the step's slice number `index`, which choices it gives a token.
+  void NoteTokens(size_t index, RunningStep& step) const;
   absl::Status EvaluateRows(const LogitsBlock& block, RunningStep& step);
 
   const Parts parts_;

@@ -41,7 +41,8 @@ absl::Status RunPrompt(const WarmUpArgs& args, const GateState& gate,
   plan_args.num_layers = config.num_layers;
   plan_args.num_query_heads = config.num_query_heads;
   const SelectionPlan plan = MakeSelectionPlan(plan_args);
-  TokenId best_token = 0;
+  const RowDraw draw;
+  TokenId drawn = 0;
   BatchSequence prompt;
   prompt.tokens = tokens;
   prompt.prompt_len = static_cast<int32_t>(tokens.size());
@@ -49,7 +50,8 @@ absl::Status RunPrompt(const WarmUpArgs& args, const GateState& gate,
   prompt.plan = &plan;
   prompt.gate = &gate;
   prompt.logits = LogitsRows::kLast;
-  prompt.best_token = &best_token;
+  prompt.draws = absl::MakeConstSpan(&draw, 1);
+  prompt.drawn = &drawn;
   return RunStep(args, {prompt});
 }
 
@@ -58,14 +60,16 @@ absl::Status RunGeneratedRows(const WarmUpArgs& args,
                               absl::Span<const int32_t> pages,
                               int64_t num_rows) {
   const TokenId token = 0;
-  std::vector<TokenId> best_tokens(num_rows);
+  const RowDraw draw;
+  std::vector<TokenId> drawn(num_rows);
   std::vector<BatchSequence> sequences(num_rows);
   for (int64_t i = 0; i < num_rows; ++i) {
     sequences[i].tokens = absl::MakeConstSpan(&token, 1);
     sequences[i].position_begin = 1;
     sequences[i].prompt_len = 1;
     sequences[i].page_table = pages.subspan(i, 1);
-    sequences[i].best_token = &best_tokens[i];
+    sequences[i].draws = absl::MakeConstSpan(&draw, 1);
+    sequences[i].drawn = &drawn[i];
   }
   sequences[0].logits = LogitsRows::kLast;
   return RunStep(args, sequences);

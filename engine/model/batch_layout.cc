@@ -32,6 +32,8 @@ absl::Status Check(const BatchSequence& s, int index) {
   } else if (std::any_of(s.tokens.begin(), s.tokens.end(),
                          [](TokenId token) { return token < 0; })) {
     problem = "has a token below 0";
+  } else if (s.scored.size() > s.tokens.size()) {
+    problem = "scores more tokens than it has rows";
   } else if (IsSparse(s) && s.gate == nullptr) {
     problem = "is sparse without a gate";
   }
@@ -42,23 +44,23 @@ absl::Status Check(const BatchSequence& s, int index) {
 
 // The place of the token that the sequence takes of the step before.
 absl::StatusOr<int32_t> PlaceOf(const BatchSequence& s,
-                                absl::Span<const int32_t> drawn) {
-  const int32_t by = *s.drawn_by;
-  if (s.is_prompt() || s.tokens.size() != 1 || by < 0 ||
-      by >= static_cast<int64_t>(drawn.size()) || drawn[by] < 0) {
+                                absl::Span<const std::vector<int32_t>> drawn) {
+  const BatchSequence::DrawnBy& by = *s.drawn_by;
+  if (s.is_prompt() || s.tokens.size() != 1 || by.sequence < 0 ||
+      by.sequence >= static_cast<int64_t>(drawn.size()) || by.draw < 0 ||
+      by.draw >= static_cast<int64_t>(drawn[by.sequence].size())) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "the batch has a token of the step before that was not drawn, of its "
-        "sequence ",
-        by));
+        "the batch has a token of the step before that was not drawn, draw ",
+        by.draw, " of its sequence ", by.sequence));
   }
-  return drawn[by];
+  return drawn[by.sequence][by.draw];
 }
 
 }  // namespace
 
 absl::StatusOr<BatchLayout> BatchLayout::Build(
     absl::Span<const BatchSequence> sequences,
-    absl::Span<const int32_t> drawn) {
+    absl::Span<const std::vector<int32_t>> drawn) {
   if (sequences.empty()) {
     return absl::InvalidArgumentError("a batch without sequences");
   }
@@ -82,6 +84,7 @@ absl::StatusOr<BatchLayout> BatchLayout::Build(
       layout.tokens_.back() = -1 - place;
     }
     layout.AddLogitsRows(static_cast<int32_t>(i));
+    layout.AddRowTokens(static_cast<int32_t>(i));
   }
   for (size_t i = 0; i < sequences.size(); ++i) {
     if (sequences[i].is_prompt()) layout.AddTiles(static_cast<int32_t>(i));
@@ -138,11 +141,22 @@ void BatchLayout::AddLogitsRows(int32_t sequence) {
     logits_rows_.push_back(
         {sequence, slice.position_begin + row, slice.row_begin + row});
   }
-  if (sequences_[sequence].best_token != nullptr) {
-    const int32_t last = slice.num_rows - 1;
-    best_rows_.push_back(
-        {sequence, slice.position_begin + last, slice.row_begin + last});
+}
+
+void BatchLayout::AddRowTokens(int32_t sequence) {
+  const BatchSequence& s = sequences_[sequence];
+  const SequenceSlice& slice = slices_[sequence];
+  const int32_t num_scored = static_cast<int32_t>(s.scored.size());
+  for (int32_t i = 0; i < num_scored; ++i) {
+    scored_.push_back({sequence, i, slice.row_begin + i});
   }
+  const int32_t num_draws = static_cast<int32_t>(s.draws.size());
+  for (int32_t i = 0; i < num_draws; ++i) {
+    draws_.push_back({sequence, i, slice.row_begin + slice.num_rows - 1});
+  }
+  const bool scores_draws = num_draws > 0 && s.drawn_scores != nullptr;
+  scores_draws_ = scores_draws_ || scores_draws;
+  if (scores_draws || num_scored > 0) num_top_ = std::max(num_top_, s.num_top);
 }
 
 RaggedBatch BatchLayout::batch() const {
@@ -177,12 +191,6 @@ void BatchLayout::CountBlocks(int32_t layer, int32_t num_query_heads,
     LayerBlocks& blocks = sequences_[i].blocks[layer];
     blocks.visible += visible;
     blocks.selected += selected.empty() ? visible : selected[i];
-  }
-}
-
-void BatchLayout::SetBestTokens(absl::Span<const int32_t> tokens) const {
-  for (size_t i = 0; i < best_rows_.size(); ++i) {
-    *sequences_[best_rows_[i].sequence].best_token = tokens[i];
   }
 }
 

@@ -23,20 +23,20 @@ class BatchLayout {
     const GateState* gate = nullptr;
     std::vector<int32_t> tile_indices;  // ascending
   };
-  // A row whose logits are wanted, or the best token by them.
+  // A row whose logits are wanted.
   struct LogitsRow {
     int32_t sequence = 0;
     int32_t position = 0;  // in the sequence
     int32_t row = 0;       // packed
   };
 
-  // `drawn`: of each sequence of the step before, the place of its drawn token;
-  // -1: it has none.
+  // `drawn`: of each sequence of the step before, the places of the tokens that
+  // are drawn for it.
   // INVALID_ARGUMENT: no sequence, or one that breaks SequenceSlice's limits,
   // has a token below 0 or asks for a token that was not drawn.
   static absl::StatusOr<BatchLayout> Build(
       absl::Span<const BatchSequence> sequences,
-      absl::Span<const int32_t> drawn = {});
+      absl::Span<const std::vector<int32_t>> drawn = {});
 
   // Valid until this object is moved or destroyed.
   RaggedBatch batch() const;
@@ -47,8 +47,21 @@ class BatchLayout {
   const std::vector<GateGroup>& gates() const { return gates_; }
   // In order of row.
   const std::vector<LogitsRow>& logits_rows() const { return logits_rows_; }
-  // Rows whose best token is wanted, in order of row.
-  const std::vector<LogitsRow>& best_rows() const { return best_rows_; }
+  // A token to be drawn, or one whose score is wanted.
+  struct RowToken {
+    int32_t sequence = 0;
+    int32_t index = 0;  // in the sequence's draws, or its scored tokens
+    int32_t row = 0;    // packed
+  };
+  // In order of row, and of index.
+  const std::vector<RowToken>& draws() const { return draws_; }
+  const std::vector<RowToken>& scored() const { return scored_; }
+  const BatchSequence& sequence(const RowToken& token) const {
+    return sequences_[token.sequence];
+  }
+  // Whether any draw's score is wanted, and the most alternatives of a score.
+  bool scores_draws() const { return scores_draws_; }
+  int32_t num_top() const { return num_top_; }
 
   // Largest number of blocks that a prompt tile sees; 0: no prompt tile.
   int32_t max_visible_blocks() const { return max_visible_blocks_; }
@@ -61,14 +74,12 @@ class BatchLayout {
   void CountBlocks(int32_t layer, int32_t num_query_heads,
                    absl::Span<const int64_t> selected) const;
 
-  // Gives the sequences of best_rows() their tokens, [best_rows().size()].
-  void SetBestTokens(absl::Span<const int32_t> tokens) const;
-
  private:
   BatchLayout() = default;
   void AddTiles(int32_t sequence);
   void AddGates();
   void AddLogitsRows(int32_t sequence);
+  void AddRowTokens(int32_t sequence);
 
   absl::Span<const BatchSequence> sequences_;
   std::vector<SequenceSlice> slices_;
@@ -77,7 +88,10 @@ class BatchLayout {
   std::vector<int32_t> tokens_;
   std::vector<GateGroup> gates_;
   std::vector<LogitsRow> logits_rows_;
-  std::vector<LogitsRow> best_rows_;
+  std::vector<RowToken> draws_;
+  std::vector<RowToken> scored_;
+  bool scores_draws_ = false;
+  int32_t num_top_ = 0;
   int32_t num_prompt_tiles_ = 0;
   int32_t max_visible_blocks_ = 0;
 };

@@ -101,26 +101,49 @@ TEST_F(BatchLayoutTest, WantedRowsOfLogits) {
   EXPECT_EQ(rows[3].row, 67);
 }
 
-TEST_F(BatchLayoutTest, BestTokensGoToThoseWhoAskedForThem) {
-  TokenId best[3] = {-7, -7, -7};
+TEST_F(BatchLayoutTest, DrawsAreOfLastRowsAndScoresOfThoseNamed) {
+  const std::vector<RowDraw> draws(2);
+  const std::vector<TokenId> scored = {4, 5};
+  TokenId drawn[3];
+  RowScore scores[3];
   std::vector<BatchSequence> sequences = {Rows(0, 64, 100), Rows(64, 67, 67),
                                           Rows(9, 10, 9)};
-  sequences[1].best_token = &best[1];
+  sequences[0].scored = scored;
+  sequences[0].scores = scores;
+  sequences[0].num_top = 3;
+  sequences[1].draws = draws;
+  sequences[1].drawn = drawn;
+  sequences[1].num_top = 7;  // of no score
   sequences[1].logits = LogitsRows::kLast;
-  sequences[2].best_token = &best[2];
-  const auto layout = BatchLayout::Build(sequences);
+  sequences[2].draws = absl::MakeConstSpan(draws).subspan(0, 1);
+  sequences[2].drawn = drawn + 2;
+  auto layout = BatchLayout::Build(sequences);
   ASSERT_TRUE(layout.ok());
   EXPECT_EQ(layout->logits_rows().size(), 1u);
-  const auto& rows = layout->best_rows();
-  ASSERT_EQ(rows.size(), 2u);
-  EXPECT_EQ(rows[0].sequence, 1);
-  EXPECT_EQ(rows[0].position, 66);
-  EXPECT_EQ(rows[0].row, 66);
-  EXPECT_EQ(rows[1].row, 67);
-  layout->SetBestTokens({5, 6});
-  EXPECT_EQ(best[0], -7);
-  EXPECT_EQ(best[1], 5);
-  EXPECT_EQ(best[2], 6);
+  ASSERT_EQ(layout->draws().size(), 3u);
+  EXPECT_EQ(layout->draws()[0].row, 66);
+  EXPECT_EQ(layout->draws()[1].row, 66);
+  EXPECT_EQ(layout->draws()[1].index, 1);
+  EXPECT_EQ(layout->draws()[2].row, 67);
+  EXPECT_EQ(layout->draws()[2].sequence, 2);
+  ASSERT_EQ(layout->scored().size(), 2u);
+  EXPECT_EQ(layout->scored()[1].row, 1);
+  EXPECT_FALSE(layout->scores_draws());
+  EXPECT_EQ(layout->num_top(), 3);
+  sequences[2].drawn_scores = scores + 2;
+  sequences[2].num_top = 5;
+  layout = BatchLayout::Build(sequences);
+  ASSERT_TRUE(layout.ok());
+  EXPECT_TRUE(layout->scores_draws());
+  EXPECT_EQ(layout->num_top(), 5);
+}
+
+TEST_F(BatchLayoutTest, RefusesMoreScoresThanRows) {
+  const std::vector<TokenId> scored(4, 1);
+  std::vector<BatchSequence> sequences = {Rows(64, 67, 67)};
+  sequences[0].scored = scored;
+  EXPECT_EQ(BatchLayout::Build(sequences).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(BatchLayoutTest, CountsBlocksOfPromptTiles) {

@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 #include "engine/gate/gate_state.h"
 #include "engine/gate/policy/selection_plan.h"
+#include "engine/model/row_draw.h"
 #include "engine/sparsity_policy.h"
 #include "engine/token.h"
 
@@ -22,10 +23,14 @@ enum class LogitsRows { kNone, kLast, kAll };
 // what is written until the step is finished.
 struct BatchSequence {
   absl::Span<const TokenId> tokens;  // >= 1, each in [0, vocab_size)
-  // Set: the only token, of a generated row, is the best token of the sequence
-  // of this number in the step that was launched before, and never leaves the
-  // device; `tokens` has one id that is not read.
-  std::optional<int32_t> drawn_by;
+  // Set: the only token, of a generated row, is one that the step launched
+  // before draws, and need not come to the host first; `tokens` has one id that
+  // is not read.
+  struct DrawnBy {
+    int32_t sequence = 0;  // of that step
+    int32_t draw = 0;      // of that sequence
+  };
+  std::optional<DrawnBy> drawn_by;
   int32_t position_begin = 0;
   int32_t prompt_len = 0;
   absl::Span<const int32_t>
@@ -38,10 +43,16 @@ struct BatchSequence {
 
   LogitsRows logits = LogitsRows::kNone;
 
-  // Out, null: not wanted: the token of the last row's highest logit, ties to
-  // the lower id; -1: a logit of the row is not finite. Found on the device:
-  // of the row only this comes to the host, when the step is finished.
-  TokenId* best_token = nullptr;
+  // Tokens to be drawn from the last row, on the device: of the row only they
+  // come to the host, when the step is finished.
+  absl::Span<const RowDraw> draws;
+  TokenId* drawn = nullptr;  // out, [draws.size()]; as SampleTokensArgs::ids
+
+  // Tokens whose scores are wanted: of row i of the slice. Likewise.
+  absl::Span<const TokenId> scored;  // each in [0, vocab_size)
+  RowScore* scores = nullptr;        // out, [scored.size()]
+  RowScore* drawn_scores = nullptr;  // out, [draws.size()]; null: not wanted
+  int32_t num_top = 0;               // of each score; 0..kMaxTopTokens
 
   // Out, null: not wanted: [num_layers]; the blocks that the prompt tiles of
   // this step see and read are added when it is finished.

@@ -9,7 +9,7 @@
 #include "engine/model/layer_args.h"
 #include "kernels/attention/attention.h"
 #include "kernels/qk_prepare/qk_prepare.h"
-#include "kernels/top_tokens/top_tokens.h"
+#include "kernels/sample_tokens/sample_tokens.h"
 
 namespace seer {
 namespace {
@@ -96,32 +96,25 @@ absl::Status DecodeStep::RunLayer(int32_t layer, DeviceClock* clock) const {
   return absl::OkStatus();
 }
 
-absl::Status DecodeStep::Rank() const {
-  TopTokensArgs args;
-  args.dtype = model_.dtype;
-  args.num_rows = tensors_.logits.size(0);
-  args.vocab_size = model_.config->vocab_size;
-  args.logits = tensors_.logits.const_data_ptr();
-  args.ids = init_.best_tokens;
-  args.top_logits = init_.best_logits;
-  const Backend backend = model_.device->backend();
-  // The CPU has the reference alone: there the host reads logits itself.
-  return TopTokens(backend == Backend::kCuda ? backend : Backend::kReference,
-                   args, init_.stream);
+absl::Status DecodeStep::Draw() const {
+  return SampleTokens(DrawingBackend(*model_.device),
+                      DrawsOf(model_, init_.inputs, tensors_.logits.size(0),
+                              tensors_.logits.const_data_ptr(), init_.drawn),
+                      init_.stream);
 }
 
 absl::Status DecodeStep::Enqueue(DeviceClock* clock) const {
   const LlamaWeights& weights = model_.tensors->weights;
   const DecodeTensors& t = tensors_;
   SEER_RETURN_IF_ERROR(rows_.EmbedInto(weights.embedding, init_.inputs.tokens,
-                                       init_.best_tokens, t.x));
+                                       init_.drawn, t.x));
   for (int32_t l = 0; l < model_.config->num_layers; ++l) {
     SEER_RETURN_IF_ERROR(RunLayer(l, clock));
   }
   SEER_RETURN_IF_ERROR(
       rows_.AddAndNormInto(t.x, t.hidden, weights.final_norm, t.normed));
   weights.lm_head.MultiplyInto(t.normed, t.logits);
-  return Rank();
+  return Draw();
 }
 
 }  // namespace seer

@@ -43,13 +43,12 @@ class DecodeStep {
     StepInputs inputs;
     std::vector<PagedKv> layers;
     DeviceStream stream;  // with attention's workspace
-    // [inputs.batch.num_rows], out; before, what the step before drew.
-    int32_t* best_tokens = nullptr;
-    float* best_logits = nullptr;  // the same
+    // [inputs.num_draws], out; before, what the step before drew.
+    int32_t* drawn = nullptr;
   };
   DecodeStep(const ModelParts& model, const DecodeTensors& tensors, Init init);
 
-  // Fills the first rows of DecodeTensors::logits, and the best tokens by them.
+  // Fills the first rows of DecodeTensors::logits, and draws tokens by them.
   // On a GPU nothing is allocated or waited for once the same shape has run
   // before. `clock`, which gets each layer's LayerPoints, may be null. Throws
   // what ATen throws.
@@ -58,7 +57,7 @@ class DecodeStep {
  private:
   absl::Status RunAttention(int32_t layer, DeviceClock* clock) const;
   absl::Status RunLayer(int32_t layer, DeviceClock* clock) const;
-  absl::Status Rank() const;
+  absl::Status Draw() const;
 
   const ModelParts model_;
   const Init init_;

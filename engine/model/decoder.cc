@@ -32,7 +32,9 @@ bool Decoder::Takes(const ForwardArgs& args) {
   return !args.trace && args.sequences.size() <= kMaxRows &&
          std::all_of(args.sequences.begin(), args.sequences.end(),
                      [](const BatchSequence& s) {
-                       return !s.is_prompt() && s.tokens.size() == 1;
+                       return !s.is_prompt() && s.tokens.size() == 1 &&
+                              s.draws.size() <= 1 && s.scored.empty() &&
+                              s.drawn_scores == nullptr;
                      });
 }
 
@@ -54,7 +56,7 @@ absl::StatusOr<StepInputs> Decoder::Send(const ForwardArgs& args,
       RoundUpToPowerOfTwo(inputs.plan.max_generated_blocks);
   StepResults::Shape shape;
   shape.num_sequences = rows;
-  shape.best_rows = rows;
+  shape.num_draws = inputs.num_draws;
   shape.vocab_size = model_.config->vocab_size;
   shape.logits_rows = LogitsRowsAtOnce(layout, shape.vocab_size);
   SEER_RETURN_IF_ERROR(results.Reserve(shape));
@@ -82,8 +84,7 @@ DecodeStep Decoder::MakeStep(const StepInputs& inputs, const KvCache& cache,
   init.stream = model_.device->stream();
   init.stream.workspace = workspace_.mutable_data_ptr();
   init.stream.workspace_bytes = workspace_.numel();
-  init.best_tokens = results.best_tokens();
-  init.best_logits = results.best_logits();
+  init.drawn = results.drawn();
   return DecodeStep(model_, tensors_, std::move(init));
 }
 
@@ -125,7 +126,7 @@ absl::StatusOr<LaunchedStep::Work> Decoder::Launch(const ForwardArgs& args,
   const PagedKv kv = args.cache->layer(0);
   const Places places = {
       inputs.batch.sequences,  // the other inputs are at fixed offsets
-      results.best_tokens(),   // and the other results
+      results.drawn(),         // and the other results
       workspace_.const_data_ptr(),
       kv.pages,
       kv.pooled_keys,
@@ -136,12 +137,12 @@ absl::StatusOr<LaunchedStep::Work> Decoder::Launch(const ForwardArgs& args,
       Enqueue(step, {inputs.batch.num_rows, inputs.plan.max_generated_blocks},
               places, clock));
   SEER_RETURN_IF_ERROR(Fetch(args, layout, inputs, results));
-  std::vector<int32_t> places_of_best;
-  for (const BatchLayout::LogitsRow& row : layout.best_rows()) {
-    places_of_best.push_back(row.row);
+  std::vector<int32_t> drawn_places;
+  for (const BatchLayout::RowToken& draw : layout.draws()) {
+    drawn_places.push_back(draw.row);
   }
-  return LaunchedStep::Work{std::move(layout), results,
-                            std::move(places_of_best), !replayed};
+  return LaunchedStep::Work{std::move(layout), results, std::move(drawn_places),
+                            !replayed};
 }
 
 absl::Status Decoder::Fetch(const ForwardArgs& args, const BatchLayout& layout,

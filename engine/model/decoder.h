@@ -35,8 +35,8 @@ class Decoder {
   // of two; elsewhere, where no kernel takes a tile without rows, itself.
   static int32_t RowsOf(Backend backend, int32_t num_rows);
 
-  // Whether Run can do it: one generated row a sequence, at most kMaxRows, and
-  // no trace.
+  // Whether Launch can do it: one generated row a sequence, at most kMaxRows,
+  // no more than a draw each, and no score or trace.
   static bool Takes(const ForwardArgs& args);
 
   // Allocates its tensors; throws what ATen throws. `replays` false: every step

@@ -14,13 +14,14 @@
 #include "kernels/block_selection/block_selection.h"
 #include "kernels/gate_score/gate_score.h"
 #include "kernels/qk_prepare/qk_prepare.h"
+#include "kernels/sample_tokens/sample_tokens.h"
 #include "kernels/top_tokens/top_tokens.h"
 
 namespace seer {
 namespace {
 
-// Bytes of logits that are held at once to be ranked where they are.
-constexpr int64_t kRankedBytes = 64 << 20;
+// Bytes of logits that are held at once to be scored where they are.
+constexpr int64_t kScoredBytes = 64 << 20;
 
 // Rows of the MLP's wide intermediate that are held at once: on the CPU what
 // its caches hold, on a GPU what keeps it busy.
@@ -54,9 +55,9 @@ at::Tensor ForwardPass::View(const void* data, at::IntArrayRef shape,
   return ViewOf(data, shape, type, *model_.device);
 }
 
-int64_t ForwardPass::RankedRowsAtOnce() const {
+int64_t ForwardPass::ScoredRowsAtOnce() const {
   const int64_t fit =
-      kRankedBytes / (int64_t{config_.vocab_size} * SizeOf(model_.dtype));
+      kScoredBytes / (int64_t{config_.vocab_size} * SizeOf(model_.dtype));
   return std::max<int64_t>(1, fit);
 }
 
@@ -67,7 +68,10 @@ absl::Status ForwardPass::Send(Residual& residual) {
   StepResults::Shape shape;
   shape.num_layers = has_gates() ? config_.num_layers : 0;
   shape.num_sequences = inputs_.batch.num_sequences;
-  shape.best_rows = static_cast<int64_t>(layout_.best_rows().size());
+  shape.num_draws = inputs_.num_draws;
+  shape.num_scores = static_cast<int64_t>(layout_.scored().size()) +
+                     (layout_.scores_draws() ? inputs_.num_draws : 0);
+  shape.num_top = std::max(1, layout_.num_top());
   shape.logits_rows = LogitsRowsAtOnce(layout_, config_.vocab_size);
   shape.vocab_size = config_.vocab_size;
   SEER_RETURN_IF_ERROR(results_.Reserve(shape));
@@ -75,7 +79,7 @@ absl::Status ForwardPass::Send(Residual& residual) {
                      ScalarTypeOf(model_.dtype));
   // Before anything takes the place of the tokens that the last step drew.
   SEER_RETURN_IF_ERROR(rows_.EmbedInto(model_.tensors->weights.embedding,
-                                       inputs_.tokens, results_.best_tokens(),
+                                       inputs_.tokens, results_.drawn(),
                                        residual.x));
   View(results_.counts(), {shape.num_layers, shape.num_sequences}, at::kLong)
       .zero_();
@@ -226,8 +230,7 @@ absl::Status ForwardPass::RunMlp(const LlamaWeights::Layer& layer,
 
 absl::Status ForwardPass::RunLayers(Residual& residual) {
   const LlamaWeights& weights = model_.tensors->weights;
-  const int64_t num_wanted = static_cast<int64_t>(layout_.logits_rows().size() +
-                                                  layout_.best_rows().size());
+  const int64_t num_wanted = num_wanted_rows();
   for (int32_t l = 0; l < config_.num_layers; ++l) {
     const LlamaWeights::Layer& layer = weights.layers[l];
     SEER_ASSIGN_OR_RETURN(
@@ -254,72 +257,92 @@ absl::StatusOr<LaunchedStep::Work> ForwardPass::Launch() {
   SEER_RETURN_IF_ERROR(Send(residual));
   MakeTensors();
   SEER_RETURN_IF_ERROR(RunLayers(residual));
-  if (layout_.logits_rows().empty() && layout_.best_rows().empty()) {
-    SEER_RETURN_IF_ERROR(results_.Fetch(0));
-  } else {
-    SEER_RETURN_IF_ERROR(EmitLogits(residual));
-  }
-  std::vector<int32_t> places(layout_.best_rows().size());
+  if (num_wanted_rows() > 0) SEER_RETURN_IF_ERROR(EmitLogits(residual));
+  SEER_RETURN_IF_ERROR(results_.Fetch(0));
+  std::vector<int32_t> places(layout_.draws().size());
   std::iota(places.begin(), places.end(), 0);
   return LaunchedStep::Work{std::move(layout_), results_, std::move(places),
                             /*is_timed=*/true};
 }
 
-absl::Status ForwardPass::EmitLogits(const Residual& residual) {
+absl::StatusOr<at::Tensor> ForwardPass::LogitsOf(const Residual& residual,
+                                                 int64_t first,
+                                                 int64_t count) const {
   const LlamaWeights& weights = model_.tensors->weights;
-  const int64_t num_rows = residual.x.size(0);
-  const int64_t num_fetched =
-      static_cast<int64_t>(layout_.logits_rows().size());
-  for (int64_t first = 0; first < num_rows;) {
-    // Of the rows for the host, and behind the last of them of those that are
-    // ranked here.
-    const int64_t fetched =
-        std::min(LogitsRowsAtOnce(layout_, config_.vocab_size),
-                 std::max<int64_t>(0, num_fetched - first));
-    const int64_t ranked =
-        first + fetched < num_fetched
-            ? 0
-            : std::min(RankedRowsAtOnce(), num_rows - first - fetched);
-    const auto part = [&](const at::Tensor& rows) {
-      return rows.defined() ? rows.narrow(0, first, fetched + ranked) : rows;
-    };
-    SEER_ASSIGN_OR_RETURN(
-        const at::Tensor normed,
-        rows_.AddAndNorm(part(residual.x), part(residual.pending),
-                         weights.final_norm));
-    const at::Tensor logits = weights.lm_head.Multiply(normed);
-    if (ranked > 0) {
-      SEER_RETURN_IF_ERROR(Rank(logits.narrow(0, fetched, ranked),
-                                first + fetched - num_fetched));
-    }
-    if (fetched > 0) {
-      View(results_.logits(), {fetched, config_.vocab_size}, at::kFloat)
-          .copy_(logits.narrow(0, 0, fetched));
-    }
-    if (fetched > 0 || first + ranked == num_rows) {
-      SEER_RETURN_IF_ERROR(results_.Fetch(fetched));
-    }
-    if (fetched > 0) {
-      SEER_RETURN_IF_ERROR(model_.device->Synchronize());
-      SEER_RETURN_IF_ERROR(
-          GiveLogits(args_, layout_, results_, first, fetched));
-    }
-    first += fetched + ranked;
-  }
-  return absl::OkStatus();
+  const auto part = [&](const at::Tensor& rows) {
+    return rows.defined() ? rows.narrow(0, first, count) : rows;
+  };
+  SEER_ASSIGN_OR_RETURN(
+      const at::Tensor normed,
+      rows_.AddAndNorm(part(residual.x), part(residual.pending),
+                       weights.final_norm));
+  return weights.lm_head.Multiply(normed);
 }
 
-absl::Status ForwardPass::Rank(const at::Tensor& logits, int64_t first) {
+absl::Status ForwardPass::EmitLogits(const Residual& residual) {
+  const int64_t num_fetched =
+      static_cast<int64_t>(layout_.logits_rows().size());
+  for (int64_t first = 0; first < num_fetched;) {
+    const int64_t count = std::min(
+        LogitsRowsAtOnce(layout_, config_.vocab_size), num_fetched - first);
+    SEER_ASSIGN_OR_RETURN(const at::Tensor logits,
+                          LogitsOf(residual, first, count));
+    View(results_.logits(), {count, config_.vocab_size}, at::kFloat)
+        .copy_(logits);
+    SEER_RETURN_IF_ERROR(results_.Fetch(count));
+    SEER_RETURN_IF_ERROR(model_.device->Synchronize());
+    SEER_RETURN_IF_ERROR(GiveLogits(args_, layout_, results_, first, count));
+    first += count;
+  }
+  const int64_t num_scored = static_cast<int64_t>(layout_.scored().size());
+  for (int64_t first = 0; first < num_scored;) {
+    const int64_t count = std::min(ScoredRowsAtOnce(), num_scored - first);
+    SEER_ASSIGN_OR_RETURN(const at::Tensor logits,
+                          LogitsOf(residual, num_fetched + first, count));
+    TopTokensArgs args = ScoresOf(logits, first);
+    args.num_rows = count;
+    args.scored_tokens = inputs_.scored_tokens + first;
+    SEER_RETURN_IF_ERROR(
+        TopTokens(DrawingBackend(*model_.device), args, stream_));
+    first += count;
+  }
+  if (inputs_.num_draws == 0) return absl::OkStatus();
+  SEER_ASSIGN_OR_RETURN(
+      const at::Tensor logits,
+      LogitsOf(residual, num_fetched + num_scored, inputs_.num_drawn_rows));
+  return Draw(logits);
+}
+
+TopTokensArgs ForwardPass::ScoresOf(const at::Tensor& logits,
+                                    int64_t first) const {
+  const StepResults::Scores scores = results_.scores();
+  const int32_t num_top = results_.shape().num_top;
   TopTokensArgs args;
   args.dtype = model_.dtype;
-  args.num_rows = logits.size(0);
   args.vocab_size = config_.vocab_size;
   args.logits = logits.const_data_ptr();
-  args.ids = results_.best_tokens() + first;
-  args.top_logits = results_.best_logits() + first;
-  // The CPU has the reference alone: there the host reads logits itself.
-  const Backend backend =
-      backend_ == Backend::kCuda ? backend_ : Backend::kReference;
+  args.num_top = num_top;
+  args.ids = scores.top_ids + first * num_top;
+  args.top_logits = scores.top_logits + first * num_top;
+  args.log_sum_exp = scores.log_sums + first;
+  args.scored_logits = scores.logits + first;
+  args.scored_ranks = scores.ranks + first;
+  return args;
+}
+
+absl::Status ForwardPass::Draw(const at::Tensor& logits) {
+  const Backend backend = DrawingBackend(*model_.device);
+  SEER_RETURN_IF_ERROR(
+      SampleTokens(backend,
+                   DrawsOf(model_, inputs_, inputs_.num_drawn_rows,
+                           logits.const_data_ptr(), results_.drawn()),
+                   stream_));
+  if (!layout_.scores_draws()) return absl::OkStatus();
+  TopTokensArgs args =
+      ScoresOf(logits, static_cast<int64_t>(layout_.scored().size()));
+  args.num_rows = inputs_.num_draws;
+  args.row_indices = inputs_.scored_rows;
+  args.scored_tokens = results_.drawn();
   return TopTokens(backend, args, stream_);
 }
 

@@ -25,6 +25,7 @@
 #include "kernels/dtype.h"
 #include "kernels/gate_score/gate_score.h"
 #include "kernels/paged_kv.h"
+#include "kernels/top_tokens/top_tokens.h"
 
 namespace seer {
 
@@ -61,16 +62,25 @@ class ForwardPass {
   absl::Status RunMlp(const LlamaWeights::Layer& layer,
                       Residual& residual) const;
   absl::Status EmitLogits(const Residual& residual);
-  // Finds the best tokens by `logits` [rows, vocab_size], of best_rows() from
-  // `first` on.
-  absl::Status Rank(const at::Tensor& logits, int64_t first);
+  // Of wanted rows [first, first + count), dtype [count, vocab_size].
+  absl::StatusOr<at::Tensor> LogitsOf(const Residual& residual, int64_t first,
+                                      int64_t count) const;
+  // The arguments that are those of any scores by `logits`, from place `first`
+  // of the results on.
+  TopTokensArgs ScoresOf(const at::Tensor& logits, int64_t first) const;
+  // Draws by the drawn rows' logits, and scores what was drawn.
+  absl::Status Draw(const at::Tensor& logits);
 
   at::Tensor Empty(at::IntArrayRef shape, at::ScalarType type) const;
   at::Tensor View(const void* data, at::IntArrayRef shape,
                   at::ScalarType type) const;
   bool has_gates() const { return !layout_.gates().empty(); }
-  // Rows that are ranked at once.
-  int64_t RankedRowsAtOnce() const;
+  int64_t num_wanted_rows() const {
+    return static_cast<int64_t>(layout_.logits_rows().size() +
+                                layout_.scored().size()) +
+           inputs_.num_drawn_rows;
+  }
+  int64_t ScoredRowsAtOnce() const;
 
   const ModelParts model_;
   const ForwardArgs& args_;

@@ -25,8 +25,10 @@ class LaunchedStep {
   // What a pass has enqueued.
   struct Work {
     BatchLayout layout;
-    StepResults results;          // their copy to the host too
-    std::vector<int32_t> places;  // of the layout's best_rows() in the results
+    // Their copy to the host too. Scores: of the layout's scored(), then, if
+    // any of its draws() has one, of the places of all.
+    StepResults results;
+    std::vector<int32_t> places;  // of the layout's draws() in the results
     bool is_timed = false;        // the clock has every layer's LayerPoints
   };
 
@@ -34,15 +36,17 @@ class LaunchedStep {
   LaunchedStep(Work work, const ModelConfig& config, DeviceClock* clock)
       : work_(std::move(work)), config_(config), clock_(clock) {}
 
-  // Of the step's sequences, the place of the token that is drawn for each
-  // among all that are; -1: none is.
-  std::vector<int32_t> DrawnPlaces() const;
+  // Of the step's sequences, the places of the tokens that are drawn for each
+  // among all that are.
+  std::vector<std::vector<int32_t>> DrawnPlaces() const;
 
   // Waits until the device is done with the step, and writes what its sequences
   // asked for. Once. INTERNAL: the device failed.
   absl::StatusOr<ForwardReport> Finish() const;
 
  private:
+  void GiveTokens() const;
+  void GiveScore(int64_t place, int32_t num_top, RowScore* score) const;
   ForwardReport Report() const;
 
   const Work work_;

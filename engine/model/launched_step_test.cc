@@ -35,6 +35,7 @@ class LaunchedStepTest : public testing::TestWithParam<std::string> {
     if (!missing.empty()) GTEST_SKIP() << missing;
     folder_ = testing::TempDir() + "launched_step_" + GetParam();
     mkdir(folder_.c_str(), 0700);
+    greedy_.draw.temperature = 0.0;
     ASSERT_TRUE(WriteTinyLlama(folder_, TinyLlamaOptions()).ok());
     auto runner = ModelRunner::Load(folder_, DType::kBFloat16,
                                     kNumSequences * kPagesEach, GetParam());
@@ -99,13 +100,15 @@ class LaunchedStepTest : public testing::TestWithParam<std::string> {
       }
       for (const int i : step->order) {
         BatchSequence part = Prompt(i);
-        part.best_token = &step->best[i];
+        part.draws = absl::MakeConstSpan(&greedy_, 1);
+        part.drawn = &step->best[i];
         if (s > i) {
           part.position_begin = kPromptLens[i] + s - i - 1;
           part.tokens = absl::MakeConstSpan(&kAnyToken, 1);
           if (!ahead) part.tokens = absl::MakeConstSpan(&drawn[i].back(), 1);
           for (size_t at = 0; ahead && at < last->order.size(); ++at) {
-            if (last->order[at] == i) part.drawn_by = static_cast<int>(at);
+            if (last->order[at] != i) continue;
+            part.drawn_by = {static_cast<int32_t>(at), 0};
           }
         }
         step->batch.push_back(part);
@@ -122,6 +125,7 @@ class LaunchedStepTest : public testing::TestWithParam<std::string> {
   }
 
   static constexpr TokenId kAnyToken = 0;
+  RowDraw greedy_;
   std::string folder_;
   std::unique_ptr<ModelRunner> runner_;
   std::array<std::vector<int32_t>, kNumSequences> prompts_;
@@ -143,11 +147,14 @@ TEST_P(LaunchedStepTest, TakesTokensThatTheHostHasNotSeen) {
 TEST_P(LaunchedStepTest, RefusesTokensThatWereNotDrawn) {
   Step prompt;
   prompt.batch = {Prompt(0), Prompt(1)};
-  prompt.batch[0].best_token = &prompt.best[0];
+  prompt.batch[0].draws = absl::MakeConstSpan(&greedy_, 1);
+  prompt.batch[0].drawn = &prompt.best[0];
   BatchSequence row = Prompt(0);
   row.position_begin = kPromptLens[0];
   row.tokens = absl::MakeConstSpan(&kAnyToken, 1);
-  for (const int32_t drawn_by : {-1, 1, 2}) {
+  const BatchSequence::DrawnBy wrong[] = {
+      {-1, 0}, {1, 0}, {2, 0}, {0, 1}, {0, -1}};
+  for (const BatchSequence::DrawnBy& drawn_by : wrong) {
     Step again;
     again.batch = prompt.batch;
     ASSERT_TRUE(Launch(again).ok());
@@ -155,10 +162,10 @@ TEST_P(LaunchedStepTest, RefusesTokensThatWereNotDrawn) {
     row.drawn_by = drawn_by;
     step.batch = {row};
     EXPECT_EQ(Launch(step).code(), absl::StatusCode::kInvalidArgument)
-        << drawn_by;
+        << drawn_by.sequence << " " << drawn_by.draw;
   }
   Step step;
-  row.drawn_by = 0;  // but the last launch failed
+  row.drawn_by = {0, 0};  // but the last launch failed
   step.batch = {row};
   EXPECT_EQ(Launch(step).code(), absl::StatusCode::kInvalidArgument);
   ASSERT_TRUE(Launch(prompt).ok());

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 namespace seer {
 
@@ -60,6 +61,27 @@ AttentionArgs AttentionOf(const ModelParts& model, const StepInputs& inputs,
       static_cast<float>(1.0 / std::sqrt(1.0 * model.config->head_dim));
   attend.out = out;
   return attend;
+}
+
+Backend DrawingBackend(const Device& device) {
+  return device.backend() == Backend::kCuda ? Backend::kCuda
+                                            : Backend::kReference;
+}
+
+SampleTokensArgs DrawsOf(const ModelParts& model, const StepInputs& inputs,
+                         int64_t num_rows, const void* logits, int32_t* drawn) {
+  SampleTokensArgs args;
+  args.dtype = model.dtype;
+  args.num_rows = num_rows;
+  args.vocab_size = model.config->vocab_size;
+  args.logits = logits;
+  args.num_draws = inputs.num_draws;
+  args.draws = inputs.draws;
+  args.adjustments = inputs.adjustments;
+  // Checked when they were sent; a recording is for steps of any number.
+  args.num_adjustments = std::numeric_limits<int32_t>::max();
+  args.ids = drawn;
+  return args;
 }
 
 }  // namespace seer

@@ -1,4 +1,4 @@
-// The arguments of a layer's kernels, as every pass of a model gives them.
+// The arguments of kernels, as every pass of a model gives them.
 #ifndef SEER_ENGINE_MODEL_LAYER_ARGS_H_
 #define SEER_ENGINE_MODEL_LAYER_ARGS_H_
 
@@ -10,6 +10,7 @@
 #include "kernels/paged_kv.h"
 #include "kernels/qk_prepare/qk_prepare.h"
 #include "kernels/rope.h"
+#include "kernels/sample_tokens/sample_tokens.h"
 
 namespace seer {
 
@@ -25,6 +26,15 @@ QkPrepareArgs QkPrepareOf(const ModelParts& model, const StepInputs& inputs,
 // `queries` and `out` dtype [num_rows, Hq, D]. Without sets: all dense.
 AttentionArgs AttentionOf(const ModelParts& model, const StepInputs& inputs,
                           const void* queries, const PagedKv& kv, void* out);
+
+// What draws tokens and scores them: as `device`'s kernels, but the reference
+// on the CPU, where the host reads logits itself unless a test asks otherwise.
+Backend DrawingBackend(const Device& device);
+
+// The step's draws from `logits`, dtype [num_rows, vocab_size]; `drawn`
+// [inputs.num_draws], out.
+SampleTokensArgs DrawsOf(const ModelParts& model, const StepInputs& inputs,
+                         int64_t num_rows, const void* logits, int32_t* drawn);
 
 }  // namespace seer
 

@@ -18,6 +18,8 @@
 #include "kernels/attention/attention.h"
 #include "kernels/ragged_batch.h"
 #include "kernels/rope.h"
+#include "kernels/sample_tokens/token_draw.h"
+#include "kernels/top_tokens/top_tokens.h"
 
 namespace seer {
 namespace {
@@ -109,6 +111,14 @@ absl::StatusOr<std::unique_ptr<LlamaModel>> LlamaModel::Make(
   return model;
 }
 
+bool LlamaModel::CanScore(int32_t num_top) const {
+  // What the kernels have for a GPU.
+  constexpr int64_t kMostCompared = 1 << 24;
+  return config_.vocab_size <= kMaxSampledVocabulary &&
+         num_top <= std::min(kMaxTopTokens, config_.vocab_size) &&
+         int64_t{num_top} * config_.vocab_size <= kMostCompared;
+}
+
 int64_t LlamaModel::weight_bytes() const {
   return tensors_->weights.num_bytes();
 }
@@ -140,7 +150,9 @@ int64_t LlamaModel::StepBytes(int64_t num_rows, int64_t num_sequences) const {
                                      num_sequences, Decoder::kMaxRows)));
     attention += AttentionBytes(config_, dtype_, backend, rows);
   }
-  const int64_t bytes = num_rows * row_values * element +
+  // Rows that tokens are drawn from.
+  const int64_t drawn = num_sequences * config_.vocab_size * element;
+  const int64_t bytes = num_rows * row_values * element + drawn +
                         num_tiles * config_.num_query_heads * head_bytes +
                         attention;
   // The allocator cannot fill every gap.
@@ -176,7 +188,7 @@ absl::StatusOr<LaunchedStep::Work> LlamaModel::Enqueue(const ForwardArgs& args,
 }
 
 absl::StatusOr<LaunchedStep> LlamaModel::Launch(const ForwardArgs& args) {
-  const std::vector<int32_t> drawn = std::move(drawn_places_);
+  const std::vector<std::vector<int32_t>> drawn = std::move(drawn_places_);
   drawn_places_.clear();
   SEER_ASSIGN_OR_RETURN(BatchLayout layout,
                         BatchLayout::Build(args.sequences, drawn));

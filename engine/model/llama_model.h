@@ -75,10 +75,12 @@ class LlamaModel {
 
   const ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }
-  // Whether the device works beside the host, in memory of its own. Best tokens
-  // are then cheaper to ask for than logits, which take a copy, and elsewhere
-  // dearer.
+  // Whether the device works beside the host, in memory of its own. Draws and
+  // scores are then cheaper to ask for than logits, which take a copy, and
+  // elsewhere dearer.
   bool is_asynchronous() const { return !device_->shares_host_memory(); }
+  // Whether a score can have so many alternatives, and tokens can be drawn.
+  bool CanScore(int32_t num_top) const;
   int64_t weight_bytes() const;
   // Steps so far that were replayed.
   int64_t num_replays() const;
@@ -106,8 +108,9 @@ class LlamaModel {
   TransferBuffer results_;
   std::array<std::unique_ptr<DeviceClock>, 2> clocks_;
   int turn_ = 0;
-  std::vector<int32_t> drawn_places_;  // LaunchedStep's, of the last launch
-  std::unique_ptr<Decoder> decoder_;   // null: every step is a ForwardPass
+  // LaunchedStep's, of the last launch.
+  std::vector<std::vector<int32_t>> drawn_places_;
+  std::unique_ptr<Decoder> decoder_;  // null: every step is a ForwardPass
 };
 
 }  // namespace seer

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <numeric>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -286,6 +287,8 @@ TEST_P(LlamaModelTest, BestTokensAreTheLogitsHighest) {
       tokens.push_back(RandomTokens(20 + i, 40 + i));
       pages.push_back({i});
     }
+    RowDraw greedy;
+    greedy.draw.temperature = 0.0;
     // Bit i: sequence i asks for its best token alone.
     std::vector<TokenId> best(kNumSequences);
     std::vector<TokenId> highest(kNumSequences);
@@ -297,7 +300,10 @@ TEST_P(LlamaModelTest, BestTokensAreTheLogitsHighest) {
         batch[i].prompt_len = static_cast<int32_t>(tokens[i].size());
         batch[i].page_table = pages[i];
         const bool wants_best = (which >> i & 1) != 0;
-        batch[i].best_token = wants_best ? &best[i] : nullptr;
+        if (wants_best) {
+          batch[i].draws = absl::MakeConstSpan(&greedy, 1);
+          batch[i].drawn = &best[i];
+        }
         batch[i].logits = wants_best ? LogitsRows::kNone : LogitsRows::kLast;
       }
       int32_t num_rows = 0;
@@ -324,6 +330,79 @@ TEST_P(LlamaModelTest, BestTokensAreTheLogitsHighest) {
       EXPECT_EQ(num_rows, kNumSequences - num_best);
     }
   }
+}
+
+// Scores of a prompt's tokens and of what is drawn at its end, against the rows
+// of logits themselves.
+TEST_P(LlamaModelTest, ScoresAreOfTheLogits) {
+  // The two come of products of different shapes, which round differently.
+  constexpr double kRounding = 1e-5;
+  Load(TinyLlamaOptions(), DType::kFloat32);
+  LlamaModel& model = runner_->model();
+  const int32_t vocab_size = model.config().vocab_size;
+  constexpr int32_t kLen = 70;
+  constexpr int32_t kTop = 4;
+  const std::vector<int32_t> tokens = RandomTokens(kLen, 9);
+  const std::vector<int32_t> pages = {0, 1};
+  std::vector<RowDraw> draws(3);
+  draws[0].draw.temperature = 0.0;
+  draws[1].draw.uniform = 0.3;
+  draws[2].draw.uniform = 0.9;
+  std::vector<TokenId> drawn(3, -7);
+  std::vector<RowScore> drawn_scores(3), scores(kLen - 1);
+  BatchSequence sequence;
+  sequence.tokens = tokens;
+  sequence.prompt_len = kLen;
+  sequence.page_table = pages;
+  sequence.logits = LogitsRows::kAll;
+  sequence.draws = draws;
+  sequence.drawn = drawn.data();
+  sequence.drawn_scores = drawn_scores.data();
+  sequence.scored = absl::MakeConstSpan(tokens).subspan(1);
+  sequence.scores = scores.data();
+  sequence.num_top = kTop;
+  std::vector<float> logits;
+  const auto keep = [&](const LogitsBlock& block) {
+    logits.insert(logits.end(), block.logits,
+                  block.logits + block.rows.size() * vocab_size);
+    return absl::OkStatus();
+  };
+  const auto report =
+      model.Forward({{sequence}, &runner_->cache(), keep, nullptr});
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto expect = [&](int32_t row, TokenId token, const RowScore& score) {
+    const auto row_logits = absl::MakeConstSpan(logits).subspan(
+        int64_t{row} * vocab_size, vocab_size);
+    ASSERT_GE(token, 0);
+    std::vector<int32_t> ids(vocab_size);
+    std::iota(ids.begin(), ids.end(), 0);
+    std::stable_sort(ids.begin(), ids.end(), [&](int32_t x, int32_t y) {
+      return row_logits[x] > row_logits[y];
+    });
+    double sum = 0.0;
+    for (const float logit : row_logits) {
+      sum += std::exp(double{logit} - row_logits[ids[0]]);
+    }
+    const double log_sum = row_logits[ids[0]] + std::log(sum);
+    EXPECT_EQ(ids[score.num_better], token) << row;
+    EXPECT_NEAR(score.logit, row_logits[token], kRounding) << row;
+    // And the sum is of `vocab_size` fp32 numbers, each rounded a few times.
+    EXPECT_NEAR(score.log_sum_exp, log_sum,
+                kRounding + vocab_size * std::pow(2.0, -22))
+        << row;
+    ASSERT_EQ(score.top.size(), static_cast<size_t>(kTop));
+    for (int32_t i = 0; i < kTop; ++i) {
+      EXPECT_EQ(score.top[i].id, ids[i]) << row << " " << i;
+      EXPECT_NEAR(score.top[i].logit, row_logits[ids[i]], kRounding)
+          << row << " " << i;
+    }
+  };
+  for (int32_t row = 0; row + 1 < kLen; ++row) {
+    expect(row, tokens[row + 1], scores[row]);
+  }
+  for (int i = 0; i < 3; ++i) expect(kLen - 1, drawn[i], drawn_scores[i]);
+  EXPECT_EQ(drawn_scores[0].num_better, 0);
+  EXPECT_LE(drawn[1], drawn[2]);  // in order of id
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, LlamaModelTest,

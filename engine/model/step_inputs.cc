@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "kernels/argument_checks.h"
+#include "kernels/sample_tokens/sample_tokens.h"
 
 namespace seer {
 namespace {
@@ -61,6 +62,11 @@ class Packer {
     return device;
   }
   bool counting() const { return buffer_ == nullptr; }
+  // The whole buffer, as the device and the host know it.
+  const char* device() const {
+    return counting() ? nullptr : buffer_->device();
+  }
+  const char* host() const { return counting() ? nullptr : buffer_->host(); }
   size_t bytes() const { return bytes_; }
 
  private:
@@ -80,11 +86,23 @@ class StepPacking {
       : layout_(layout),
         limits_(limits),
         batch_(layout.batch()),
-        num_added_(std::max(0, min_rows - batch_.num_rows)) {
+        num_added_(std::max(0, min_rows - batch_.num_rows)),
+        draws_by_row_(min_rows > 0) {
     plan_ = PlanAttention(batch_, &parts_);
+    for (const BatchLayout::RowToken& draw : layout.draws()) {
+      if (draws_by_row_) {
+        places_.push_back({draw.row, draw.row});
+        continue;
+      }
+      if (drawn_rows_.empty() || drawn_rows_.back() != draw.row) {
+        drawn_rows_.push_back(draw.row);
+      }
+      places_.push_back({static_cast<int32_t>(places_.size()),
+                         static_cast<int32_t>(drawn_rows_.size()) - 1});
+    }
   }
 
-  StepInputs Pack(Packer& packer) const {
+  StepInputs Pack(Packer& packer) {
     StepInputs inputs;
     inputs.batch = batch_;
     inputs.plan = plan_;
@@ -92,6 +110,7 @@ class StepPacking {
     inputs.batch.num_tiles += num_added_;
     inputs.batch.num_rows += num_added_;
     PackBatch(packer, inputs);
+    PackAdjustments(packer);
     PackWantedRows(packer, inputs);
     for (const BatchLayout::GateGroup& group : layout_.gates()) {
       inputs.tile_indices.push_back(
@@ -106,11 +125,13 @@ class StepPacking {
   }
 
  private:
-  void PackBatch(Packer& packer, StepInputs& inputs) const;
+  void PackBatch(Packer& packer, StepInputs& inputs);
   // Of a row, tile or sequence each; and what stands for an added one.
   template <class T>
   const T* CopyAndAdd(Packer& packer, const T* begin, int64_t count,
                       const T& added) const;
+  void PackDraws(Packer& packer, StepInputs& inputs);
+  void PackAdjustments(Packer& packer) const;
   void PackWantedRows(Packer& packer, StepInputs& inputs) const;
   const SelectionRule* PackRules(Packer& packer, int32_t layer) const;
 
@@ -118,13 +139,22 @@ class StepPacking {
   const StepLimits& limits_;
   const RaggedBatch batch_;
   const int32_t num_added_;
+  const bool draws_by_row_;
+  // Of the layout's draws(): where each stands, and the row it names.
+  struct Place {
+    int32_t draw = 0;
+    int32_t row = 0;
+  };
+  std::vector<Place> places_;
+  std::vector<int32_t> drawn_rows_;  // packed, unless draws are by row
+  TokenDraw* draws_ = nullptr;       // at the host, while packing
   AttentionPlan plan_;
   std::vector<PromptPart> parts_;
 };
 
 // Page tables, whose lengths change from step to step, come last; slices and
 // parts point to them.
-void StepPacking::PackBatch(Packer& packer, StepInputs& inputs) const {
+void StepPacking::PackBatch(Packer& packer, StepInputs& inputs) {
   SequenceSlice* slices = nullptr;
   inputs.batch.sequences =
       packer.Place<SequenceSlice>(inputs.batch.num_sequences, &slices);
@@ -132,6 +162,7 @@ void StepPacking::PackBatch(Packer& packer, StepInputs& inputs) const {
       CopyAndAdd(packer, batch_.tiles, batch_.num_tiles, kNoRows);
   inputs.tokens =
       CopyAndAdd(packer, layout_.tokens().data(), batch_.num_rows, 0);
+  PackDraws(packer, inputs);
   PromptPart* parts = nullptr;
   inputs.plan.parts = packer.Place<PromptPart>(plan_.num_parts, &parts);
   std::vector<const int32_t*> page_tables;
@@ -163,13 +194,65 @@ const T* StepPacking::CopyAndAdd(Packer& packer, const T* begin, int64_t count,
   return device;
 }
 
+void StepPacking::PackDraws(Packer& packer, StepInputs& inputs) {
+  inputs.num_draws = draws_by_row_ ? inputs.batch.num_rows
+                                   : static_cast<int32_t>(places_.size());
+  inputs.num_drawn_rows = static_cast<int32_t>(drawn_rows_.size());
+  inputs.draws = packer.Place<TokenDraw>(inputs.num_draws, &draws_);
+  int32_t* scored_rows = nullptr;
+  inputs.scored_rows = packer.Place<int32_t>(inputs.num_draws, &scored_rows);
+  // Ranges of adjustments count from where the buffer begins, which does not
+  // move from step to step.
+  inputs.adjustments =
+      reinterpret_cast<const TokenAdjustment*>(packer.device());
+  if (packer.counting()) return;
+  std::fill_n(draws_, inputs.num_draws, TokenDraw());
+  std::fill_n(scored_rows, inputs.num_draws, -1);
+  for (size_t i = 0; i < places_.size(); ++i) {
+    const BatchLayout::RowToken& token = layout_.draws()[i];
+    const BatchSequence& sequence = layout_.sequence(token);
+    TokenDraw& draw = draws_[places_[i].draw];
+    draw = sequence.draws[token.index].draw;
+    draw.row = places_[i].row;
+    draw.first_adjustment = 0;
+    draw.num_adjustments = 0;
+    if (sequence.drawn_scores != nullptr) {
+      scored_rows[places_[i].draw] = places_[i].row;
+    }
+  }
+}
+
+void StepPacking::PackAdjustments(Packer& packer) const {
+  for (size_t i = 0; i < places_.size(); ++i) {
+    const BatchLayout::RowToken& token = layout_.draws()[i];
+    const std::vector<TokenAdjustment>& adjustments =
+        layout_.sequence(token).draws[token.index].adjustments;
+    if (adjustments.empty()) continue;
+    const TokenAdjustment* const at = packer.Copy(
+        adjustments.data(), static_cast<int64_t>(adjustments.size()));
+    if (packer.counting()) continue;
+    TokenDraw& draw = draws_[places_[i].draw];
+    draw.first_adjustment = static_cast<int32_t>(
+        at - reinterpret_cast<const TokenAdjustment*>(packer.device()));
+    draw.num_adjustments = static_cast<int32_t>(adjustments.size());
+  }
+}
+
 void StepPacking::PackWantedRows(Packer& packer, StepInputs& inputs) const {
   std::vector<int64_t> rows;
-  for (const auto* wanted : {&layout_.logits_rows(), &layout_.best_rows()}) {
-    for (const BatchLayout::LogitsRow& row : *wanted) rows.push_back(row.row);
+  std::vector<int32_t> tokens;
+  for (const BatchLayout::LogitsRow& row : layout_.logits_rows()) {
+    rows.push_back(row.row);
   }
+  for (const BatchLayout::RowToken& scored : layout_.scored()) {
+    rows.push_back(scored.row);
+    tokens.push_back(layout_.sequence(scored).scored[scored.index]);
+  }
+  rows.insert(rows.end(), drawn_rows_.begin(), drawn_rows_.end());
   inputs.wanted_rows =
       packer.Copy(rows.data(), static_cast<int64_t>(rows.size()));
+  inputs.scored_tokens =
+      packer.Copy(tokens.data(), static_cast<int64_t>(tokens.size()));
 }
 
 const SelectionRule* StepPacking::PackRules(Packer& packer,
@@ -182,6 +265,21 @@ const SelectionRule* StepPacking::PackRules(Packer& packer,
   return packer.Copy(rules.data(), static_cast<int64_t>(rules.size()));
 }
 
+// As the host knows them, which holds until they are sent.
+absl::Status CheckDrawsOf(const StepInputs& inputs, const StepLimits& limits,
+                          const Packer& packer) {
+  SampleTokensArgs args;
+  args.num_rows = inputs.batch.num_rows;
+  args.vocab_size = limits.vocab_size;
+  args.num_draws = inputs.num_draws;
+  args.draws = reinterpret_cast<const TokenDraw*>(
+      packer.host() +
+      (reinterpret_cast<const char*>(inputs.draws) - packer.device()));
+  args.adjustments = reinterpret_cast<const TokenAdjustment*>(packer.host());
+  args.num_adjustments = packer.bytes() / sizeof(TokenAdjustment);
+  return CheckDraws(args);
+}
+
 }  // namespace
 
 absl::StatusOr<StepInputs> SendStepInputs(const BatchLayout& layout,
@@ -189,12 +287,13 @@ absl::StatusOr<StepInputs> SendStepInputs(const BatchLayout& layout,
                                           TransferBuffer* buffer,
                                           int32_t min_rows) {
   SEER_RETURN_IF_ERROR(Check(layout, limits));
-  const StepPacking packing(layout, limits, min_rows);
+  StepPacking packing(layout, limits, min_rows);
   Packer counter;
   packing.Pack(counter);
   SEER_RETURN_IF_ERROR(buffer->Reserve(counter.bytes()));
   Packer packer(buffer);
   StepInputs inputs = packing.Pack(packer);
+  SEER_RETURN_IF_ERROR(CheckDrawsOf(inputs, limits, packer));
   SEER_RETURN_IF_ERROR(buffer->Upload(packer.bytes()));
   return inputs;
 }

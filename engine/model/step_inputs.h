@@ -11,6 +11,7 @@
 #include "kernels/attention/attention_plan.h"
 #include "kernels/block_selection/block_selection.h"
 #include "kernels/ragged_batch.h"
+#include "kernels/sample_tokens/token_draw.h"
 
 namespace seer {
 
@@ -19,8 +20,20 @@ struct StepInputs {
   RaggedBatch batch;
   AttentionPlan plan;
   const int32_t* tokens = nullptr;  // [num_rows], as BatchLayout::tokens()
-  // Packed rows: of the layout's logits_rows(), then of its best_rows().
+  // Packed rows: of the layout's logits_rows(), then of its scored(), then of
+  // sequences that have draws().
   const int64_t* wanted_rows = nullptr;
+  int32_t num_drawn_rows = 0;
+
+  // The layout's draws(), each naming its row among those drawn from; with
+  // `min_rows` one a row instead, by its packed row, idle where there is none.
+  const TokenDraw* draws = nullptr;  // [num_draws]
+  int32_t num_draws = 0;
+  const TokenAdjustment* adjustments =
+      nullptr;  // as far as the draws name them
+  // The draws' rows once more; -1: of a draw whose score is not wanted.
+  const int32_t* scored_rows = nullptr;    // [num_draws]
+  const int32_t* scored_tokens = nullptr;  // of the layout's scored()
 
   // Of the layout's gates(), in their order: the tiles that each scores.
   std::vector<const int32_t*> tile_indices;
@@ -39,8 +52,9 @@ struct StepLimits {
 
 // `min_rows` is for a step of one generated row a sequence, or 0: the batch
 // then has at least so many rows, sequences and tiles, of which those beyond
-// the step's own are token 0 and tiles of no rows, and what `batch` and
-// `tokens` point to depends only on the buffer and on how many those are.
+// the step's own are token 0 and tiles of no rows, and what `batch`, `tokens`,
+// `draws` and `adjustments` point to depends only on the buffer and on how many
+// those are.
 //
 // Checks the step, which a GPU's kernels do not, packs its arrays and enqueues
 // their one copy to the device. Valid until `buffer` is used again, for which

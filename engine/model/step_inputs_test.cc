@@ -102,18 +102,89 @@ TEST_F(StepInputsTest, EverythingArrivesInOneCopy) {
   }
 }
 
-TEST_F(StepInputsTest, RowsToRankFollowRowsToFetch) {
+TEST_F(StepInputsTest, RowsToDrawFromFollowRowsToScoreAndToFetch) {
   SplitDevice device(nullptr);
   TransferBuffer buffer(&device);
-  TokenId best[2];
+  std::vector<RowDraw> draws(3);
+  draws[1].draw.top_k = 5;
+  draws[1].adjustments = {{7, 0.5f, -1, 0}, {3, 0.0f, 2, 1}};
+  const std::vector<TokenId> scored = {8, 9};
+  TokenId drawn[3];
+  RowScore scores[3];
   std::vector<BatchSequence> sequences = Mixed();
-  sequences[0].best_token = &best[0];
+  sequences[0].draws = absl::MakeConstSpan(draws).subspan(0, 2);
+  sequences[0].drawn = drawn;
   sequences[0].logits = LogitsRows::kNone;
-  sequences[1].best_token = &best[1];
+  sequences[1].draws = absl::MakeConstSpan(draws).subspan(2, 1);
+  sequences[1].drawn = drawn + 2;
+  sequences[1].drawn_scores = scores + 2;
+  sequences[1].scored = scored;
+  sequences[1].scores = scores;
   const auto layout = BatchLayout::Build(sequences);
   const auto inputs = SendStepInputs(*layout, limits_, &buffer);
   ASSERT_TRUE(inputs.ok()) << inputs.status();
-  EXPECT_EQ(Array(inputs->wanted_rows, 3), (std::vector<int64_t>{193, 0, 128}));
+  // One to fetch, two to score, and two that are drawn from, one of them twice.
+  EXPECT_EQ(Array(inputs->wanted_rows, 5),
+            (std::vector<int64_t>{193, 1, 2, 0, 128}));
+  EXPECT_EQ(Array(inputs->scored_tokens, 2), scored);
+  EXPECT_EQ(inputs->num_drawn_rows, 2);
+  ASSERT_EQ(inputs->num_draws, 3);
+  EXPECT_EQ(inputs->draws[0].row, 0);
+  EXPECT_EQ(inputs->draws[1].row, 0);
+  EXPECT_EQ(inputs->draws[2].row, 1);
+  EXPECT_EQ(Array(inputs->scored_rows, 3), (std::vector<int32_t>{-1, -1, 1}));
+  EXPECT_EQ(inputs->draws[0].num_adjustments, 0);
+  EXPECT_EQ(inputs->draws[1].top_k, 5);
+  ASSERT_EQ(inputs->draws[1].num_adjustments, 2);
+  const TokenAdjustment* const adjustments =
+      inputs->adjustments + inputs->draws[1].first_adjustment;
+  EXPECT_EQ(adjustments[0].token, 7);
+  EXPECT_EQ(adjustments[1].banned, 1);
+}
+
+TEST_F(StepInputsTest, AddedRowsDrawNothingAndDrawsStayInPlace) {
+  SplitDevice device(nullptr);
+  TransferBuffer buffer(&device);
+  RowDraw draw;
+  draw.adjustments = {{7, 0.5f, -1, 0}};
+  TokenId drawn[3];
+  std::vector<BatchSequence> sequences = {Rows(130, 131, 129), Rows(70, 71, 65),
+                                          Rows(3, 4, 2)};
+  const TokenDraw* place = nullptr;
+  for (const int num_sequences : {3, 2}) {
+    sequences.resize(num_sequences);
+    sequences[1].draws = absl::MakeConstSpan(&draw, 1);
+    sequences[1].drawn = &drawn[1];
+    const auto layout = BatchLayout::Build(sequences);
+    const auto inputs = SendStepInputs(*layout, limits_, &buffer, 4);
+    ASSERT_TRUE(inputs.ok()) << inputs.status();
+    ASSERT_EQ(inputs->num_draws, 4);
+    for (int i = 0; i < 4; ++i) {
+      EXPECT_EQ(inputs->draws[i].row, i == 1 ? 1 : -1) << i;
+    }
+    EXPECT_EQ(inputs->adjustments[inputs->draws[1].first_adjustment].token, 7);
+    if (place == nullptr) place = inputs->draws;
+    EXPECT_EQ(inputs->draws, place);
+  }
+}
+
+TEST_F(StepInputsTest, RefusesDrawsOutOfTheirLimits) {
+  CpuDevice device(nullptr);
+  TransferBuffer buffer(&device);
+  RowDraw draw;
+  draw.draw.top_p = 0.0;
+  TokenId drawn;
+  std::vector<BatchSequence> sequences = {Rows(0, 64, 64)};
+  sequences[0].draws = absl::MakeConstSpan(&draw, 1);
+  sequences[0].drawn = &drawn;
+  const auto layout = BatchLayout::Build(sequences);
+  EXPECT_EQ(SendStepInputs(*layout, limits_, &buffer).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  draw.draw.top_p = 1.0;
+  EXPECT_TRUE(SendStepInputs(*layout, limits_, &buffer).ok());
+  draw.adjustments = {{limits_.vocab_size, 0.5f, -1, 0}};
+  EXPECT_EQ(SendStepInputs(*layout, limits_, &buffer).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(StepInputsTest, AddedRowsAreTilesOfNoRowsInFixedPlaces) {

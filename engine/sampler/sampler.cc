@@ -15,11 +15,6 @@ constexpr double kLargest = std::numeric_limits<float>::max();
 // others are: the reciprocal stays finite.
 constexpr double kLowestTemperature = 1e-30;
 
-bool Penalizes(const SamplingOptions& options) {
-  return options.repetition_penalty != 1.0 || options.presence_penalty != 0.0 ||
-         options.frequency_penalty != 0.0;
-}
-
 // The logit of a token that was drawn `count` times (0: in the prompt only).
 float Penalize(double logit, int32_t count, const SamplingOptions& options) {
   logit = logit > 0.0 ? logit / options.repetition_penalty
@@ -32,9 +27,9 @@ float Penalize(double logit, int32_t count, const SamplingOptions& options) {
 
 }  // namespace
 
-bool DrawsHighest(const SamplingOptions& options) {
-  return options.temperature == 0.0 && options.logit_bias.empty() &&
-         !Penalizes(options);
+bool Penalizes(const SamplingOptions& options) {
+  return options.repetition_penalty != 1.0 || options.presence_penalty != 0.0 ||
+         options.frequency_penalty != 0.0;
 }
 
 Sampler::Sampler(int32_t vocab_size)

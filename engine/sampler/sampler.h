@@ -33,9 +33,8 @@ struct SampleArgs {
   DrawKey key;
 };
 
-// Whether what is drawn is the highest of the model's own logits, ties to the
-// lower id, if no token is banned.
-bool DrawsHighest(const SamplingOptions& options);
+// Whether a draw depends on the tokens that the text already has.
+bool Penalizes(const SamplingOptions& options);
 
 // Holds scratch rows. Not thread-safe: one for each thread. What it draws
 // depends on the arguments only.

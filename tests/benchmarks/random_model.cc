@@ -132,7 +132,9 @@ absl::StatusOr<StepTimes> RandomModel::Decode(int64_t batch,
     return absl::InvalidArgumentError("the cache has too few pages");
   }
   std::vector<BatchSequence> sequences(batch);
-  std::vector<TokenId> best_tokens(batch);
+  RowDraw greedy;
+  greedy.draw.temperature = 0.0;
+  std::vector<TokenId> drawn(batch);
   for (int64_t i = 0; i < batch; ++i) {
     BatchSequence& sequence = sequences[i];
     sequence.tokens = absl::MakeConstSpan(tokens).subspan(i, 1);
@@ -142,7 +144,8 @@ absl::StatusOr<StepTimes> RandomModel::Decode(int64_t batch,
         absl::MakeConstSpan(pages_).subspan(i * pages_each, pages_each);
     // As the engine asks for a greedy request's next token.
     if (model_->is_asynchronous()) {
-      sequence.best_token = &best_tokens[i];
+      sequence.draws = absl::MakeConstSpan(&greedy, 1);
+      sequence.drawn = &drawn[i];
     } else {
       sequence.logits = LogitsRows::kLast;
     }

@@ -88,6 +88,8 @@ const GateState& ModelRunner::StateOf(const Gate* gate) {
 absl::Status ModelRunner::Step(absl::Span<const Slice> slices) {
   std::vector<BatchSequence> batch;
   const bool asks_for_best = !traces_ && model_->is_asynchronous();
+  RowDraw greedy;
+  greedy.draw.temperature = 0.0;
   std::vector<TokenId> best_tokens(slices.size());
   for (const Slice& slice : slices) {
     Sequence& s = sequences_[slice.sequence];
@@ -103,7 +105,10 @@ absl::Status ModelRunner::Step(absl::Span<const Slice> slices) {
       part.plan = &s.plan;
       part.gate = &StateOf(s.gate_set->gate.get());
     }
-    if (asks_for_best) part.best_token = &best_tokens[batch.size()];
+    if (asks_for_best) {
+      part.draws = absl::MakeConstSpan(&greedy, 1);
+      part.drawn = &best_tokens[batch.size()];
+    }
     batch.push_back(part);
   }
   const int64_t vocab_size = model_->config().vocab_size;

@@ -14,6 +14,7 @@ absl::StatusOr<DeviceMemory> SplitDevice::AllocateHost(size_t size) {
 }
 
 absl::Status SplitDevice::Copy(void* to, const void* from, size_t size) {
+  if (IsStaging(from) && on_upload_) on_upload_();
   if (!error_.ok()) return error_;
   std::memmove(to, from, size);
   if (IsStaging(from)) {

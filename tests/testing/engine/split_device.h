@@ -4,6 +4,7 @@
 #define SEER_TESTS_TESTING_ENGINE_SPLIT_DEVICE_H_
 
 #include <cstddef>
+#include <functional>
 #include <set>
 
 #include "absl/status/status.h"
@@ -25,6 +26,11 @@ class SplitDevice final : public CpuDevice {
                        size_t to) override;
   absl::Status Synchronize() override { return error_; }
 
+  // Called before each copy of what the host has written: in every step, once.
+  void set_on_upload(std::function<void()> on_upload) {
+    on_upload_ = std::move(on_upload);
+  }
+
   // Work fails from now on, as after a fault of a GPU; `error` OK: no more.
   void FailWith(absl::Status error) { error_ = std::move(error); }
 
@@ -35,6 +41,7 @@ class SplitDevice final : public CpuDevice {
  private:
   bool IsStaging(const void* data) const { return staging_.count(data) != 0; }
 
+  std::function<void()> on_upload_;
   absl::Status error_;
   std::set<const void*> staging_;  // where the memory of AllocateHost begins
   int num_uploads_ = 0;

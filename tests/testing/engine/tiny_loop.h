@@ -1,0 +1,129 @@
+// A loop over a tiny model, fed by hand: what Submit would refuse gets in.
+#ifndef SEER_TESTS_TESTING_ENGINE_TINY_LOOP_H_
+#define SEER_TESTS_TESTING_ENGINE_TINY_LOOP_H_
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "engine/device/cpu_device.h"
+#include "engine/engine.h"
+#include "engine/event_stream/event_stream.h"
+#include "engine/llama_engine/engine_loop.h"
+#include "engine/model/aten_executor.h"
+#include "engine/tokenizer/stop_strings.h"
+#include "engine/weights/model_config.h"
+#include "engine/weights/weight_files.h"
+#include "gtest/gtest.h"
+#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny_tokenizer.h"
+#include "tests/testing/server/gathered_reply.h"
+
+namespace seer {
+
+// Rows of generated tokens that were computed.
+class RowCounter final : public EngineObserver {
+ public:
+  void OnStep(const StepReport& report) override {
+    decode_rows += report.decode_rows;
+  }
+  void OnCancelled(absl::Duration) override {}
+
+  int64_t decode_rows = 0;
+};
+
+class TinyLoop {
+ public:
+  // Both are borrowed.
+  TinyLoop(AtenExecutor* executor, CpuDevice* device) {
+    const std::string folder = testing::TempDir() + "tiny_loop";
+    mkdir(folder.c_str(), 0700);
+    EXPECT_TRUE(WriteTinyLlama(folder, TinyLlamaOptions()).ok());
+    const ModelConfig config = *LoadModelConfig(folder);
+    const auto files = *WeightFiles::Open(folder, config);
+    model_ = *LlamaModel::Load(config, *files, DType::kFloat32, device);
+    cache_ = *KvCache::Allocate({config.num_layers, config.num_kv_heads,
+                                 config.head_dim, DType::kFloat32, 100},
+                                device);
+    EngineLoop::Parts parts;
+    parts.model = model_.get();
+    parts.cache = &cache_;
+    parts.gates = &gates_;
+    parts.pages = &pages_;
+    parts.scheduler = &scheduler_;
+    parts.admission = &admission_;
+    parts.inbox = &inbox_;
+    parts.executor = executor;
+    parts.observer = &rows_;
+    parts.slow_reader_timeout = absl::Seconds(30);
+    loop_ = std::make_unique<EngineLoop>(parts);
+  }
+  ~TinyLoop() { Stop(); }
+
+  // The engine thread; on this thread instead, loop().Run().
+  void Start() {
+    thread_ = std::thread([this] { loop_->Run(); });
+  }
+  // Returns when the thread has ended.
+  void Stop() {
+    inbox_.Stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  std::unique_ptr<TokenStream> Submit(std::vector<TokenId> prompt) {
+    GenerationRequest request;
+    request.prompt = std::move(prompt);
+    request.max_tokens = 3;
+    return Submit(std::move(request));
+  }
+  std::unique_ptr<TokenStream> Submit(GenerationRequest request) {
+    RequestRun::Init init;
+    init.request = std::move(request);
+    if (!init.request.sampling.seed) init.request.sampling.seed = 1;
+    init.stop_strings = *StopStrings::Make({});
+    init.tokenizer = tokenizer_.get();
+    init.num_layers = model_->config().num_layers;
+    init.submit_time = absl::Now();
+    init.place = *admission_.Enter(init.request.prompt.size());
+    EventStreamEnds ends = MakeEventStream({}, [] {});
+    EXPECT_TRUE(inbox_
+                    .Add(std::make_unique<RequestRun>(std::move(init),
+                                                      std::move(ends.outbox)))
+                    .ok());
+    return std::move(ends.stream);
+  }
+  GatheredReply Complete(GenerationRequest request) {
+    return Gather(*Submit(std::move(request)));
+  }
+
+  EngineLoop& loop() { return *loop_; }
+  Inbox& inbox() { return inbox_; }
+  const Admission& admission() const { return admission_; }
+  // Once the thread has ended.
+  const RowCounter& rows() const { return rows_; }
+
+ private:
+  RowCounter rows_;
+  std::unique_ptr<const Tokenizer> tokenizer_ = LoadTinyTokenizer();
+  std::unique_ptr<LlamaModel> model_;
+  KvCache cache_;
+  std::map<const Gate*, GateState> gates_;
+  PageAllocator pages_{100};
+  Scheduler scheduler_{SchedulerOptions(), &pages_};
+  Admission admission_{AdmissionOptions()};
+  Inbox inbox_;
+  std::unique_ptr<EngineLoop> loop_;
+  std::thread thread_;
+};
+
+}  // namespace seer
+
+#endif  // SEER_TESTS_TESTING_ENGINE_TINY_LOOP_H_
