@@ -11,10 +11,8 @@ namespace {
 // has warpgroups at 32 heads. From kEndParts tiles on whole ones are as many.
 constexpr int32_t kEndParts = 16;
 
-// A tile has no more parts, and they are no shorter: what is written and merged
-// stays small beside what is read. Tiles beyond those that are dense by default
-// seldom read everything, and are split only where one would take long.
-constexpr int32_t kMaxParts = 8;
+// Parts are no shorter. Tiles beyond those that are dense by default seldom
+// read everything, and are split only where one would take long.
 constexpr int32_t kDefaultDenseTiles = 2;
 constexpr int32_t kMinPartBlocks = 32;
 constexpr int32_t kMinPartBlocksBeyond = 128;
@@ -22,7 +20,7 @@ constexpr int32_t kMinPartBlocksBeyond = 128;
 int32_t NumParts(const Tile& tile, const SequenceSlice& sequence) {
   const int32_t from_end = NumBlocks(sequence.prompt_len) - tile.block;
   const int32_t most =
-      std::min(kMaxParts, (kEndParts + from_end - 1) / from_end);
+      std::min(kMaxPromptParts, (kEndParts + from_end - 1) / from_end);
   const int32_t min_blocks =
       from_end <= kDefaultDenseTiles ? kMinPartBlocks : kMinPartBlocksBeyond;
   return std::clamp(VisibleBlocks(tile) / min_blocks, 1, most);

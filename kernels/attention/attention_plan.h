@@ -10,6 +10,10 @@
 
 namespace seer {
 
+// A tile has no more parts: what is written and merged stays small beside what
+// is read.
+constexpr int32_t kMaxPromptParts = 8;
+
 // A prompt tile, or a part of the blocks that its heads read: those of ranks
 // [first_rank, first_rank + num_ranks) in each head's set, counted from the
 // highest block down. Plain words, copied to the device as they are.

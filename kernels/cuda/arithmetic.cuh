@@ -19,6 +19,14 @@ __device__ __forceinline__ float Exp2(float x) {
   return y;
 }
 
+// log2(x) for x >= 0 to about 2^-22 of it, or of 1 near x = 1; -inf for 0 and
+// denormal x.
+__device__ __forceinline__ float Log2(float x) {
+  float y;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 // Two bfloat16 values, rounded to nearest even; `low` at the lower address.
 __device__ __forceinline__ uint32_t PackBf16(float low, float high) {
   uint32_t packed;

@@ -9,8 +9,7 @@
 #include "base/executor.h"
 #include "kernels/attention/cpu/merge_parts.h"
 #include "kernels/attention/cpu/panel.h"
-#include "kernels/attention/cpu/panel_bf16.h"
-#include "kernels/attention/cpu/panel_float.h"
+#include "kernels/attention/cpu/panel_kernel.h"
 #include "kernels/attention/cpu/panel_plan.h"
 
 namespace seer {
@@ -122,19 +121,13 @@ void Merge(const AttentionArgs& args, const MergeWork& work,
   }
 }
 
-PanelKernel KernelOf(InstructionSet instruction_set, int head_dim) {
-  return instruction_set == InstructionSet::kAvx512Bf16
-             ? Bf16PanelKernel(head_dim)
-             : FloatPanelKernel(instruction_set, head_dim);
-}
-
 }  // namespace
 
 void AttendOnCpu(const AttentionArgs& args, InstructionSet instruction_set,
                  DeviceStream stream) {
   Executor& executor = ExecutorOf(stream);
   const PanelPlan plan = PlanPanels(args);
-  const PanelKernel kernel = KernelOf(instruction_set, args.kv.head_dim);
+  const PanelKernel kernel = PanelKernelOf(instruction_set, args.kv.head_dim);
   Partials partials(plan.num_partial_rows, args.kv.head_dim);
 
   // Workers take panels, the longest first, until none is left: they end

@@ -119,6 +119,7 @@ void WriteRows(const Panel& panel, const RowGroup& group) {
       }
       Transpose16x16(tile);
       for (int i = 0; i < num_rows; ++i) {
+        if (panel.outs[row + i] == nullptr) continue;
         _mm512_mask_storeu_epi32(
             static_cast<uint32_t*>(panel.outs[row + i]) + w,
             FirstLanes(num_words - w), tile[i]);

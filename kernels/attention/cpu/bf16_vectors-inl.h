@@ -52,6 +52,7 @@ struct Zmm {
   static HWY_INLINE Float Set(float x) { return _mm512_set1_ps(x); }
   static HWY_INLINE Float Load(const float* p) { return _mm512_load_ps(p); }
   static HWY_INLINE void Store(float* p, Float x) { _mm512_store_ps(p, x); }
+  static HWY_INLINE void StoreU(float* p, Float x) { _mm512_storeu_ps(p, x); }
   static HWY_INLINE Pairs LoadPairs(const uint32_t* p) {
     return _mm512_load_si512(p);
   }
@@ -120,6 +121,7 @@ struct Ymm {
   static HWY_INLINE Float Set(float x) { return _mm256_set1_ps(x); }
   static HWY_INLINE Float Load(const float* p) { return _mm256_load_ps(p); }
   static HWY_INLINE void Store(float* p, Float x) { _mm256_store_ps(p, x); }
+  static HWY_INLINE void StoreU(float* p, Float x) { _mm256_storeu_ps(p, x); }
   static HWY_INLINE Pairs LoadPairs(const uint32_t* p) {
     return _mm256_load_si256(reinterpret_cast<const __m256i*>(p));
   }

@@ -23,6 +23,19 @@ struct KvBlock {
   const void* values = nullptr;
 };
 
+// What one block's scores, score * scale, come to in each row of a panel, for
+// ops that want to know where probability lies; in the kernel's own unit
+// (panel_kernel.h). Rows past a panel's hold anything.
+struct BlockScores {
+  // The row's largest score of the blocks up to this one.
+  std::array<float, kPanelRows> references;
+  // The largest score of the block that the row sees, less the reference.
+  std::array<float, kPanelRows> maxima;
+  // Sum of exp(score - reference). After the panel, PanelScratch::sums() has
+  // that of all blocks, relative to the last one's reference.
+  std::array<float, kPanelRows> sums;
+};
+
 // Rows, and where their results go. A row's result depends on its query, the
 // blocks and its own last_block_keys only: not, in any bit, on the other rows.
 struct Panel {
@@ -36,9 +49,11 @@ struct Panel {
   // a row sees all 64. Keys that no row sees are not read as numbers.
   std::array<int32_t, kPanelRows> last_block_keys;
 
-  DType out_dtype = DType::kBFloat16;           // dtype, or kFloat32
-  std::array<void*, kPanelRows> outs;           // out_dtype [head_dim] each
-  std::array<float*, kPanelRows> log_sum_exps;  // each null: not wanted
+  DType out_dtype = DType::kBFloat16;  // dtype, or kFloat32
+  // Each null: not wanted.
+  std::array<void*, kPanelRows> outs;  // out_dtype [head_dim] each
+  std::array<float*, kPanelRows> log_sum_exps;
+  BlockScores* block_scores = nullptr;  // [blocks.size()]; null: not wanted
 };
 
 // Memory for one panel at a time, 64-byte aligned. A worker keeps one.

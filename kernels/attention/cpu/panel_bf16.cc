@@ -25,6 +25,7 @@ struct BlockView {
   const uint32_t* values = nullptr;  // token pairs [32, padded_dim]
   const int32_t* visible = nullptr;  // [kPanelRows]; null: all see all
   KvBlock next;  // to be asked for meanwhile; null: nothing, or already
+  BlockScores* scores = nullptr;  // to be filled, or null
 };
 
 // Asks for bytes that are needed soon: pages lie anywhere, so the hardware
@@ -113,7 +114,7 @@ HWY_INLINE void Exponentiate(const RowGroup& group, const BlockView& block,
   constexpr int kWidth = V::kLanes * kVectors;
   const typename V::Float factor = V::Set(log2_scale);
   for (int r = 0; r < kVectors; ++r) {
-    typename V::Float sum = V::Load(group.sums + r * V::kLanes);
+    typename V::Float sum = V::Set(0.0f);
     const int32_t* visible = block.visible + group.first_row + r * V::kLanes;
     for (int key = 0; key < num_keys; key += 2) {
       float* s = scores + key * kWidth + r * V::kLanes;
@@ -128,7 +129,11 @@ HWY_INLINE void Exponentiate(const RowGroup& group, const BlockView& block,
       V::StorePairs(scores + (key / 2) * kWidth + r * V::kLanes,
                     V::RoundPairs(p0, p1));
     }
-    V::Store(group.sums + r * V::kLanes, sum);
+    float* const sums = group.sums + r * V::kLanes;
+    V::Store(sums, V::Add(V::Load(sums), sum));
+    if (block.scores != nullptr) {
+      V::StoreU(&block.scores->sums[group.first_row + r * V::kLanes], sum);
+    }
   }
 }
 
@@ -147,7 +152,14 @@ HWY_INLINE void AttendBlock(const RowGroup& group, const BlockView& block,
     float* const state = group.maxima + r * V::kLanes;
     float* const sums = group.sums + r * V::kLanes;
     const typename V::Float old = V::Load(state);
-    maxima[r] = V::Max(old, V::Mul(maxima[r], V::Set(log2_scale)));
+    const typename V::Float block_max = maxima[r];
+    maxima[r] = V::Max(old, V::Mul(block_max, V::Set(log2_scale)));
+    if (block.scores != nullptr) {
+      const int row = group.first_row + r * V::kLanes;
+      V::StoreU(&block.scores->references[row], maxima[r]);
+      V::StoreU(&block.scores->maxima[row],
+                V::MulSub(block_max, V::Set(log2_scale), maxima[r]));
+    }
     decay[r] = V::Exp2(V::Sub(old, maxima[r]));
     rescale |= V::AnyBelow(old, maxima[r]);
     V::Store(state, maxima[r]);
@@ -269,6 +281,7 @@ void AttendPanel(const Panel& panel, PanelScratch& scratch) {
     PairValues(static_cast<const BFloat16*>(panel.blocks[b].values),
                last ? *most : kBlockSize, head_dim, padded_dim, pairs);
     if (!last) block.next = panel.blocks[b + 1];
+    if (panel.block_scores != nullptr) block.scores = panel.block_scores + b;
     for (int g = 0; g < num_groups; ++g) {
       kernels[g]->attend(panel, groups[g], block, padded_dim, scratch.scores());
       block.next = {};

@@ -41,6 +41,7 @@ struct BlockView {
   // To be asked for meanwhile; null: nothing, or already. Bytes of each half.
   KvBlock next;
   ptrdiff_t next_bytes = 0;
+  BlockScores* scores = nullptr;  // to be filled, or null
 };
 
 // Asks for a part of 1 / parts of the next block's keys or values: pages lie
@@ -109,7 +110,7 @@ HWY_INLINE void Exponentiate(const RowGroup& group, const BlockView& block,
   constexpr int kWidth = kLanes * kVectors;
   const FloatTag d;
   for (int r = 0; r < kVectors; ++r) {
-    Vector sum = hn::Load(d, group.sums + r * kLanes);
+    Vector sum = hn::Zero(d);
     for (int key = 0; key < num_keys; ++key) {
       float* s = scores + key * kWidth + r * kLanes;
       Vector p = Exp(hn::Sub(hn::Load(d, s), maxima[r]));
@@ -120,7 +121,11 @@ HWY_INLINE void Exponentiate(const RowGroup& group, const BlockView& block,
       sum = hn::Add(sum, p);
       hn::Store(p, d, s);
     }
-    hn::Store(sum, d, group.sums + r * kLanes);
+    float* const sums = group.sums + r * kLanes;
+    hn::Store(hn::Add(hn::Load(d, sums), sum), d, sums);
+    if (block.scores != nullptr) {
+      hn::StoreU(sum, d, &block.scores->sums[group.first_row + r * kLanes]);
+    }
   }
 }
 
@@ -139,7 +144,13 @@ HWY_INLINE void AttendBlock(const RowGroup& group, const BlockView& block,
     float* const state = group.maxima + r * kLanes;
     float* const sums = group.sums + r * kLanes;
     const Vector old = hn::Load(d, state);
-    maxima[r] = hn::Max(old, maxima[r]);
+    const Vector block_max = maxima[r];
+    maxima[r] = hn::Max(old, block_max);
+    if (block.scores != nullptr) {
+      const int row = group.first_row + r * kLanes;
+      hn::StoreU(maxima[r], d, &block.scores->references[row]);
+      hn::StoreU(hn::Sub(block_max, maxima[r]), d, &block.scores->maxima[row]);
+    }
     decay[r] = Exp(hn::Sub(old, maxima[r]));
     hn::Store(maxima[r], d, state);
     hn::Store(hn::Mul(hn::Load(d, sums), decay[r]), d, sums);
@@ -229,7 +240,7 @@ void WriteRows(const Panel& panel, const RowGroup& group) {
   const int head_dim = HeadDim<kHeadDim>(panel);
   for (int i = 0; i < group.num_rows; ++i) {
     const int row = group.first_row + i;
-    for (int d = 0; d < head_dim; ++d) {
+    for (int d = 0; d < head_dim && panel.outs[row] != nullptr; ++d) {
       const float value = group.outputs[d * kWidth + i] / group.sums[i];
       if (panel.out_dtype == DType::kFloat32) {
         static_cast<float*>(panel.outs[row])[d] = value;
@@ -326,6 +337,7 @@ void AttendPanel(const Panel& panel, PanelScratch& scratch) {
       block.next = panel.blocks[b + 1];
       block.next_bytes = int64_t{kBlockSize} * head_dim * SizeOf(panel.dtype);
     }
+    if (panel.block_scores != nullptr) block.scores = panel.block_scores + b;
     for (int g = 0; g < num_groups; ++g) {
       kernels[g]->attend(panel, groups[g], block, scratch.scores());
       block.next = {};

@@ -9,42 +9,18 @@
 #include "kernels/attention/attention_plan.h"
 #include "kernels/attention/cuda/decode.h"
 #include "kernels/attention/cuda/generic.h"
+#include "kernels/attention/cuda/launch_params.h"
 #include "kernels/attention/cuda/prefill.h"
 #include "kernels/attention/cuda/tensor_maps.h"
 #include "kernels/cuda/cuda_status.h"
+#include "kernels/cuda/placer.h"
 
 namespace seer {
 namespace {
 
-bool HasFastKernel(const AttentionArgs& args) {
-  return args.dtype == DType::kBFloat16 &&
-         (args.kv.head_dim == 64 || args.kv.head_dim == 128);
-}
-
 int32_t NumGeneratedTiles(const AttentionArgs& args) {
   return args.batch.num_tiles - args.batch.num_prompt_tiles;
 }
-
-// Places of arrays one after the other in the workspace.
-class Placer {
- public:
-  explicit Placer(void* workspace) : base_(static_cast<char*>(workspace)) {}
-
-  // Null where there is no workspace: sizes are counted all the same.
-  template <class T>
-  T* Place(int64_t count) {
-    const int64_t at = bytes_;
-    bytes_ +=
-        (count * int64_t{sizeof(T)} + kAlignment - 1) / kAlignment * kAlignment;
-    return base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + at);
-  }
-  int64_t bytes() const { return bytes_; }
-
- private:
-  static constexpr int64_t kAlignment = 256;
-  char* const base_;
-  int64_t bytes_ = 0;
-};
 
 // What the fast kernels run on.
 struct CudaPlan {
@@ -53,23 +29,6 @@ struct CudaPlan {
   int64_t counter_bytes = 0;  // at the workspace's begin; to be zero
   int64_t bytes = 0;          // of the workspace
 };
-
-void DescribePrefill(const AttentionArgs& args, cuda::PrefillParams* p) {
-  p->parts = args.plan.parts;
-  p->num_parts = args.plan.num_parts;
-  p->num_split_parts = args.plan.num_partial_tiles;
-  p->num_key_blocks = args.plan.num_key_blocks;
-  p->num_query_heads = args.num_query_heads;
-  p->num_kv_heads = args.kv.num_kv_heads;
-  p->scale_log2 = args.scale * static_cast<float>(M_LOG2E);
-  if (args.sets.bits != nullptr) {
-    p->bits = reinterpret_cast<const uint32_t*>(args.sets.bits);
-    p->counts = args.sets.counts;
-    p->num_half_words = 2 * args.sets.num_words;
-  }
-  p->out = args.out;
-  p->log_sum_exp = args.log_sum_exp;
-}
 
 void DescribeDecode(const AttentionArgs& args, cuda::DecodeParams* p) {
   p->sequences = args.batch.sequences;
@@ -94,25 +53,19 @@ void DescribeDecode(const AttentionArgs& args, cuda::DecodeParams* p) {
 
 CudaPlan Plan(const AttentionArgs& args, void* workspace) {
   CudaPlan plan;
-  DescribePrefill(args, &plan.prefill);
+  plan.prefill = cuda::DescribePrefill(args);
   DescribeDecode(args, &plan.decode);
-  const int64_t partial_rows =
-      int64_t{args.plan.num_partial_tiles} * args.num_query_heads;
   const int64_t groups = NumDecodeGroups(plan.decode);
   const int64_t decode_rows =
       plan.decode.max_parts > 1
           ? groups * plan.decode.max_parts * cuda::kDecodeRows
           : 0;
-  Placer placer(workspace);
-  plan.prefill.num_claimed = placer.Place<unsigned>(1);
-  plan.prefill.arrivals = placer.Place<unsigned>(partial_rows);
+  cuda::Placer placer(workspace);
+  cuda::PlaceCounters(args, &placer, &plan.prefill);
   plan.decode.arrivals = placer.Place<unsigned>(groups);
   plan.counter_bytes = placer.bytes();
-  plan.prefill.partial_log2_sums =
-      placer.Place<float>(partial_rows * kBlockSize);
+  cuda::PlacePartials(args, &placer, &plan.prefill);
   plan.decode.partial_log2_sums = placer.Place<float>(decode_rows);
-  plan.prefill.partial_outs =
-      placer.Place<float>(partial_rows * kBlockSize * args.kv.head_dim);
   plan.decode.partial_outs =
       placer.Place<float>(decode_rows * args.kv.head_dim);
   plan.bytes = placer.bytes();
@@ -146,30 +99,10 @@ absl::Status AttendFast(const AttentionArgs& args, DeviceStream stream) {
   return absl::OkStatus();
 }
 
-absl::Status AttendGenerically(const AttentionArgs& args, DeviceStream stream) {
-  cuda::GenericParams params;
-  params.batch = args.batch;
-  params.num_query_heads = args.num_query_heads;
-  params.queries = args.queries;
-  params.kv = args.kv;
-  params.sets = args.sets;
-  params.scale = args.scale;
-  params.out = args.out;
-  params.log_sum_exp = args.log_sum_exp;
-  return CudaStatus(
-      "attention", cuda::LaunchGeneric(params, args.dtype, stream.cuda_stream));
-}
-
 absl::Status CheckPlan(const AttentionArgs& args) {
-  const AttentionPlan& plan = args.plan;
-  if (args.batch.num_prompt_tiles > 0 &&
-      (plan.parts == nullptr || plan.num_parts < args.batch.num_prompt_tiles)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("attention: a plan of ", plan.num_parts, " parts for ",
-                     args.batch.num_prompt_tiles, " prompt tiles"));
-  }
-  if (NumGeneratedTiles(args) > 0 &&
-      (plan.max_generated_blocks < 1 || plan.max_generated_rows < 1)) {
+  SEER_RETURN_IF_ERROR(cuda::CheckPromptParts(args));
+  if (NumGeneratedTiles(args) > 0 && (args.plan.max_generated_blocks < 1 ||
+                                      args.plan.max_generated_rows < 1)) {
     return absl::InvalidArgumentError(
         "attention: a plan without generated tiles for a batch with some");
   }
@@ -180,13 +113,17 @@ absl::Status CheckPlan(const AttentionArgs& args) {
 
 absl::Status AttendOnCuda(const AttentionArgs& args, DeviceStream stream) {
   if (args.batch.num_tiles == 0) return absl::OkStatus();
-  if (!HasFastKernel(args)) return AttendGenerically(args, stream);
+  if (!cuda::HasFastKernel(args)) {
+    return CudaStatus("attention",
+                      cuda::LaunchGeneric(cuda::DescribeGeneric(args),
+                                          args.dtype, stream.cuda_stream));
+  }
   SEER_RETURN_IF_ERROR(CheckPlan(args));
   return AttendFast(args, stream);
 }
 
 int64_t CudaAttentionWorkspaceBytes(const AttentionArgs& args) {
-  return HasFastKernel(args) ? Plan(args, nullptr).bytes : 0;
+  return cuda::HasFastKernel(args) ? Plan(args, nullptr).bytes : 0;
 }
 
 }  // namespace seer

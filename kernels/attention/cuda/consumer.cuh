@@ -118,9 +118,23 @@ __device__ __forceinline__ void ClearPastRows(Ring& ring, uint32_t i,
   WarpgroupBarrier();
 }
 
-// Attends rows until the producer has no more. By a whole warpgroup.
-template <class Ring>
-__device__ void Consume(const PrefillParams& params, Ring& ring) {
+// Keeps nothing of a block but its part in the result.
+struct NoObserver {
+  __device__ __forceinline__ void Block(const RowWork& /*rows*/,
+                                        uint32_t /*blocks_left*/,
+                                        const OnlineSoftmax& /*softmax*/,
+                                        const BlockScores& /*block*/) const {}
+  __device__ __forceinline__ void Rows(const RowWork& /*rows*/,
+                                       const OnlineSoftmax& /*softmax*/) const {
+  }
+};
+
+// Attends rows until the producer has no more. By a whole warpgroup. While each
+// block's values are multiplied, `observer` is told what its scores came to,
+// with how many blocks of the rows follow; and of the rows, at their end.
+template <class Ring, class Observer>
+__device__ void Consume(const PrefillParams& params, const Observer& observer,
+                        Ring& ring) {
   using namespace cute;  // shapes and layouts: _, _64, Int
   constexpr int kHeadDim = Ring::kHeadDim;
   auto score_mma = make_tiled_mma(ScoreMma{});
@@ -180,10 +194,11 @@ __device__ void Consume(const PrefillParams& params, Ring& ring) {
       MaskDiagonal(scores);
       ClearPastRows(ring, tile + 2, ring.Rows(copy_index).part.num_rows);
     }
-    softmax.Update<32>(scores, params.scale_log2, rescale);
+    BlockScores block = softmax.Update<32>(scores, params.scale_log2, rescale);
     Pack(scores, probabilities);
     for (uint32_t i = tile + 3; i != end; i += 2) {
       start_outputs(i - 1);
+      observer.Block(ring.Rows(copy_index), (end - i) / 2, softmax, block);
       warpgroup_wait<0>();
       warpgroup_fence_operand(outputs);
       ring.Release(i - 1);
@@ -192,7 +207,7 @@ __device__ void Consume(const PrefillParams& params, Ring& ring) {
       warpgroup_wait<0>();
       warpgroup_fence_operand(scores);
       ring.Release(i);
-      softmax.Update<32>(scores, params.scale_log2, rescale);
+      block = softmax.Update<32>(scores, params.scale_log2, rescale);
 #pragma unroll
       for (int j = 0; j < kHeadDim / 2; ++j) {
         outputs(j) *= rescale[j / 2 % 2];
@@ -200,6 +215,8 @@ __device__ void Consume(const PrefillParams& params, Ring& ring) {
       Pack(scores, probabilities);
     }
     start_outputs(end - 1);
+    observer.Block(ring.Rows(copy_index), 0, softmax, block);
+    observer.Rows(ring.Rows(copy_index), softmax);
     tile = end;
     load_queries(tile, copy_index ^ 1);
     more = ring.Rows(copy_index ^ 1).part.num_rows != 0;

@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(kWarps* kLanes)
   T* out = static_cast<T*>(p.out) + row_head * head_dim;
   for (int i = 0; i < kLaneChannels; ++i) {
     const int d = lane + i * kLanes;
-    if (d < head_dim) {
+    if (d < head_dim && p.out != nullptr) {
       out[d] = FromFloat<T>(any ? state.out[i] / state.sum : 0.0f);
     }
   }

@@ -23,7 +23,7 @@ struct GenericParams {
   PagedKv kv;
   BlockSets sets;
   float scale = 0.0f;
-  void* out = nullptr;
+  void* out = nullptr;  // or null
   float* log_sum_exp = nullptr;
 };
 

@@ -7,6 +7,12 @@
 namespace seer {
 namespace cuda {
 
+// What one block's scores come to in a thread's two rows.
+struct BlockScores {
+  float log2_max[2];  // the row's largest score * scale * log2(e)
+  float sum[2];       // this thread's share, relative to the running maximum
+};
+
 // The two rows that a thread shares with the other three of its quad in a
 // matrix fragment: element i of the fragment is of row (i / 2) % 2.
 class OnlineSoftmax {
@@ -15,8 +21,10 @@ class OnlineSoftmax {
   // running maximum taking them in. What was summed so far, here and in the
   // caller's outputs of row h, is to be multiplied by rescale[h].
   template <int kNum, class Scores>
-  __device__ __forceinline__ void Update(Scores& scores, float scale_log2,
-                                         float (&rescale)[2]) {
+  __device__ __forceinline__ BlockScores Update(Scores& scores,
+                                                float scale_log2,
+                                                float (&rescale)[2]) {
+    BlockScores block;
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
       float max = scores(2 * h);
@@ -26,7 +34,8 @@ class OnlineSoftmax {
       }
       // Rounded before it is used, so that a maximum that stays gives exactly
       // 1, and blocks that a row does not see leave no trace.
-      max = fmaxf(max_[h], __fmul_rn(QuadMax(max), scale_log2));
+      block.log2_max[h] = __fmul_rn(QuadMax(max), scale_log2);
+      max = fmaxf(max_[h], block.log2_max[h]);
       rescale[h] = Exp2(max_[h] - max);
       max_[h] = max;
       float sum = 0.0f;
@@ -39,7 +48,9 @@ class OnlineSoftmax {
         }
       }
       sum_[h] = sum_[h] * rescale[h] + sum;
+      block.sum[h] = sum;
     }
+    return block;
   }
 
   // The row's largest score * scale_log2; -inf for no scores.

@@ -41,7 +41,8 @@ __device__ __forceinline__ bool ArrivedLast(unsigned* arrivals,
   return *flag;
 }
 
-// Joins a row's parts, in order. Run by a warp.
+// Joins a row's parts, in order; `out` and `log_sum_exp` may be null. Run by a
+// warp.
 template <int kHeadDim>
 __device__ __forceinline__ void MergeRow(const PartialRow& row, int lane,
                                          __nv_bfloat16* out,
@@ -65,10 +66,12 @@ __device__ __forceinline__ void MergeRow(const PartialRow& row, int lane,
       out_sum[i].y += weight * v.y;
     }
   }
+  if (out != nullptr) {
 #pragma unroll
-  for (int i = 0; i < kPairs; ++i) {
-    reinterpret_cast<uint32_t*>(out)[i * 32 + lane] =
-        PackBf16(out_sum[i].x / sum, out_sum[i].y / sum);
+    for (int i = 0; i < kPairs; ++i) {
+      reinterpret_cast<uint32_t*>(out)[i * 32 + lane] =
+          PackBf16(out_sum[i].x / sum, out_sum[i].y / sum);
+    }
   }
   if (log_sum_exp != nullptr && lane == 0) {
     *log_sum_exp = kLn2 * (max + log2f(sum));

@@ -27,7 +27,7 @@ struct PrefillParams {
   const int32_t* counts = nullptr;
   int32_t num_half_words = 0;
 
-  void* out = nullptr;           // [num_rows, Hq, D]
+  void* out = nullptr;           // [num_rows, Hq, D], or null: no sets
   float* log_sum_exp = nullptr;  // [num_rows, Hq], or null
 
   // Of split tiles, by (partial tile, query head).

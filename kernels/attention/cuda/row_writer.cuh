@@ -97,7 +97,10 @@ __device__ __forceinline__ void WritePart(const PrefillParams& params,
     row.log2_sums = params.partial_log2_sums + first * kBlockSize + r;
     const int64_t at = (work.part.row_begin + r) * num_heads + work.head;
     MergeRow<kHeadDim>(
-        row, lane, static_cast<__nv_bfloat16*>(params.out) + at * kHeadDim,
+        row, lane,
+        params.out != nullptr
+            ? static_cast<__nv_bfloat16*>(params.out) + at * kHeadDim
+            : nullptr,
         params.log_sum_exp != nullptr ? params.log_sum_exp + at : nullptr);
   }
 }
@@ -125,10 +128,12 @@ __device__ __forceinline__ void WriteRows(const PrefillParams& params,
   const int64_t num_heads = params.num_query_heads;
   const int64_t first_row = work.part.row_begin + warp * 16;
   const int num_rows = work.part.num_rows - warp * 16;
-  StoreRows<kHeadDim>(outputs, factor, ring.staging[warp],
-                      static_cast<Element*>(params.out) +
-                          (first_row * num_heads + work.head) * kHeadDim,
-                      num_heads * kHeadDim, num_rows, lane);
+  if (params.out != nullptr) {
+    StoreRows<kHeadDim>(outputs, factor, ring.staging[warp],
+                        static_cast<Element*>(params.out) +
+                            (first_row * num_heads + work.head) * kHeadDim,
+                        num_heads * kHeadDim, num_rows, lane);
+  }
   if (params.log_sum_exp == nullptr || lane % 4 != 0) return;
 #pragma unroll
   for (int h = 0; h < 2; ++h) {

@@ -64,9 +64,11 @@ void AttendRow(const AttentionArgs& args, int32_t tile_index,
       out[d] += p * static_cast<float>(values[i][d]);
     }
   }
-  T* const out_row = static_cast<T*>(args.out) + row_head * head_dim;
-  for (int32_t d = 0; d < head_dim; ++d) {
-    out_row[d] = T(static_cast<float>(scores.empty() ? 0.0 : out[d] / sum));
+  if (args.out != nullptr) {
+    T* const out_row = static_cast<T*>(args.out) + row_head * head_dim;
+    for (int32_t d = 0; d < head_dim; ++d) {
+      out_row[d] = T(static_cast<float>(scores.empty() ? 0.0 : out[d] / sum));
+    }
   }
   if (args.log_sum_exp != nullptr) {
     args.log_sum_exp[row_head] = static_cast<float>(max + std::log(sum));

@@ -8,7 +8,7 @@
 namespace seer {
 
 // Attends valid arguments row by row in double. Each result is rounded once,
-// to the type it is stored as.
+// to the type it is stored as. `out` may be null.
 void AttendReference(const AttentionArgs& args, DeviceStream stream);
 
 }  // namespace seer

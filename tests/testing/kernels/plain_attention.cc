@@ -57,9 +57,11 @@ RowKeys<T> KeysOf(const AttentionArgs& args, int32_t tile_index, int32_t row,
   return result;
 }
 
+// The probabilities of a row's keys, in order, and the row's log-sum-exp.
 template <typename T>
-void AttendRow(const AttentionArgs& args, const RowKeys<T>& row,
-               int64_t row_head) {
+std::vector<float> Probabilities(const AttentionArgs& args,
+                                 const RowKeys<T>& row, int64_t row_head,
+                                 float* log_sum_exp) {
   const int32_t dim = args.kv.head_dim;
   const T* query = static_cast<const T*>(args.queries) + row_head * dim;
   const T* const type = nullptr;
@@ -74,18 +76,27 @@ void AttendRow(const AttentionArgs& args, const RowKeys<T>& row,
     s = std::exp(s - max);
     sum += s;
   }
+  for (float& s : scores) s = Round(s / sum, type);
+  *log_sum_exp = max + std::log(sum);
+  return scores;
+}
+
+template <typename T>
+void AttendRow(const AttentionArgs& args, const RowKeys<T>& row,
+               int64_t row_head) {
+  const int32_t dim = args.kv.head_dim;
+  float log_sum_exp = 0.0f;
+  const std::vector<float> probabilities =
+      Probabilities(args, row, row_head, &log_sum_exp);
   std::vector<float> sums(dim, 0.0f);
-  for (size_t i = 0; i < scores.size(); ++i) {
-    const float p = Round(scores[i] / sum, type);
+  for (size_t i = 0; i < probabilities.size(); ++i) {
     for (int32_t d = 0; d < dim; ++d) {
-      sums[d] += p * static_cast<float>(row.values[i][d]);
+      sums[d] += probabilities[i] * static_cast<float>(row.values[i][d]);
     }
   }
   T* out = static_cast<T*>(args.out) + row_head * dim;
   for (int32_t d = 0; d < dim; ++d) out[d] = T(sums[d]);
-  if (args.log_sum_exp != nullptr) {
-    args.log_sum_exp[row_head] = max + std::log(sum);
-  }
+  if (args.log_sum_exp != nullptr) args.log_sum_exp[row_head] = log_sum_exp;
 }
 
 template <typename T>
@@ -102,7 +113,25 @@ void AttendRows(const AttentionArgs& args) {
   }
 }
 
+template <typename T>
+std::vector<float> RowProbabilities(const AttentionArgs& args, int32_t tile,
+                                    int32_t row, int32_t head) {
+  const int64_t row_head =
+      int64_t{args.batch.tiles[tile].row_begin + row} * args.num_query_heads +
+      head;
+  float log_sum_exp = 0.0f;
+  return Probabilities(args, KeysOf<T>(args, tile, row, head), row_head,
+                       &log_sum_exp);
+}
+
 }  // namespace
+
+std::vector<float> PlainProbabilities(const AttentionArgs& args, int32_t tile,
+                                      int32_t row, int32_t head) {
+  return args.dtype == DType::kFloat32
+             ? RowProbabilities<float>(args, tile, row, head)
+             : RowProbabilities<BFloat16>(args, tile, row, head);
+}
 
 void AttendPlainly(const AttentionArgs& args) {
   if (args.dtype == DType::kFloat32) {
