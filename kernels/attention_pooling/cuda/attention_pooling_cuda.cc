@@ -10,6 +10,7 @@
 #include "kernels/attention_pooling/cuda/pool_logs.h"
 #include "kernels/attention_pooling/cuda/pooled_prefill.h"
 #include "kernels/attention_pooling/cuda/recall.h"
+#include "kernels/cuda/cuda_status.h"
 #include "kernels/cuda/placer.h"
 
 namespace seer {
@@ -44,9 +45,7 @@ PoolingPlan Plan(const AttentionPoolingArgs& args, void* workspace) {
 }
 
 absl::Status ToStatus(cudaError_t error) {
-  if (error == cudaSuccess) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("attention_pooling: ", cudaGetErrorString(error)));
+  return CudaStatus("attention_pooling", error);
 }
 
 absl::Status PoolFast(const AttentionPoolingArgs& args, DeviceStream stream) {
