@@ -132,11 +132,16 @@ const Cases& LongPrompts(DType dtype) {
   Cases& cases = made[dtype];
   if (!cases.empty()) return cases;
   for (const int32_t head_dim : {64, 128}) {
-    cases.emplace_back(
-        AttentionCase({1, 2, head_dim}, dtype,
-                      {WholePrompt(1000), PromptChunk(4097, 4032, 4097),
-                       PromptChunk(8191, 8128, 8191)},
-                      {}, Seeds(3)));
+    // One after the other: each prompt's pages are large.
+    for (const SliceSpec& slice :
+         {WholePrompt(1000), PromptChunk(4097, 4032, 4097),
+          PromptChunk(8191, 8128, 8191),
+          PromptChunk(32768 - 61, 32768 - 64, 32768 - 61),
+          PromptChunk(131072 - 61, 131072 - 64, 131072 - 61)}) {
+      const int32_t group = slice.position_begin < 4096 ? 2 : 1;
+      cases.emplace_back(
+          AttentionCase({1, group, head_dim}, dtype, {slice}, {}, Seeds(1)));
+    }
   }
   return cases;
 }
@@ -147,6 +152,7 @@ struct PoolingTarget {
   DType dtype;
   std::function<std::string()> missing;  // why it cannot run here; empty: can
   std::function<void(const AttentionPoolingArgs&, Executor*)> pool;
+  bool is_gpu = false;
 };
 
 std::string DTypeName(DType dtype) {
@@ -180,7 +186,8 @@ void AppendCudaTarget(DType dtype, std::vector<PoolingTarget>* targets) {
                         const absl::Status status =
                             PoolAttentionFromHost(Backend::kCuda, args);
                         EXPECT_TRUE(status.ok()) << status;
-                      }});
+                      },
+                      /*is_gpu=*/true});
 }
 #else
 void AppendCudaTarget(DType, std::vector<PoolingTarget>*) {}
@@ -236,8 +243,33 @@ TEST_P(AttentionPoolingTest, MatchesReferenceAtBlockBorders) {
 
 TEST_P(AttentionPoolingTest, MatchesReferenceOnLongPrompts) {
   for (const Expected& e : LongPrompts(dtype())) {
-    SCOPED_TRACE("head_dim " + std::to_string(e.step.shape().head_dim));
+    SCOPED_TRACE(testing::Message()
+                 << "head_dim " << e.step.shape().head_dim << ", "
+                 << e.step.batch().sequences[0].prompt_len << " tokens");
     ExpectMatchesReference(e);
+  }
+}
+
+// With the test before: all of its tiles are right, at every place in a batch.
+TEST_P(AttentionPoolingTest, LongChunksEqualTheWhole) {
+  if (!GetParam().is_gpu) GTEST_SKIP() << "takes the processor too long";
+  for (const int32_t len : {8191, 32768, 131072}) {
+    // fp32 has no fast kernel.
+    if (len > 8191 && dtype() == DType::kFloat32) continue;
+    const AttentionShape shape = {1, 2, 128};
+    const AttentionCase whole(shape, dtype(), {WholePrompt(len)}, {}, Seeds(1));
+    const PoolingResult expected = Run(whole);
+    const int32_t num_tiles = static_cast<int32_t>(NumBlocks(len));
+    for (const int32_t tile : {0, 1, 63, num_tiles / 2, num_tiles - 17,
+                               num_tiles - 5, num_tiles - 1}) {
+      const int32_t begin = tile * kBlockSize;
+      const AttentionCase chunk(
+          shape, dtype(),
+          {PromptChunk(len, begin, std::min(len, begin + kBlockSize))}, {},
+          Seeds(1));
+      SCOPED_TRACE(testing::Message() << "tile " << tile << " of " << len);
+      ExpectSameTile(chunk, Run(chunk), 0, whole, expected, tile);
+    }
   }
 }
 
