@@ -27,7 +27,8 @@ struct SampleTokensArgs {
   int64_t num_adjustments = 0;
 
   // Out; -1 where a logit of the row is not finite, where every token is
-  // banned, and of idle draws.
+  // banned, and of idle draws. May be the next step's EmbedTokensArgs::drawn
+  // and TopTokensArgs::scored_tokens.
   int32_t* ids = nullptr;  // [num_draws]
 };
 
