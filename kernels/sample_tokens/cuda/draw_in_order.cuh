@@ -30,7 +30,9 @@ struct DrawScratch {
 
 // floor(uniform * mass) + 1: the mass that the drawn token's beginning reaches.
 __device__ __forceinline__ uint64_t DrawnMass(double uniform, uint64_t mass) {
-  const uint64_t bits = static_cast<uint64_t>(uniform * 0x1p53) << 11;
+  // No range was checked here, and a target beyond the mass is never reached.
+  const double bounded = fmin(fmax(uniform, 0.0), 1.0 - 0x1p-53);
+  const uint64_t bits = static_cast<uint64_t>(bounded * 0x1p53) << 11;
   return __umul64hi(bits, mass) + 1;
 }
 
