@@ -38,7 +38,7 @@ PoolingResult RunPooling(
 // Whether targets are within the error budget of `reference` (from the same
 // values in fp32), given PoolPlainly's, and nothing past the visible blocks was
 // written. They are compared by tiles that see alike many blocks, log2, since
-// they sum to 1 over the blocks.
+// they sum to 1 over the blocks; of one block they are 1.
 ::testing::AssertionResult WithinPoolingBudget(const AttentionCase& c,
                                                const PoolingResult& fast,
                                                const PoolingResult& plain,
