@@ -57,6 +57,8 @@ def _gguf_model_impl(ctx):
         ],
     )
     gguf = str(ctx.path("wheel/" + ctx.attr.member))
+    for label in ctx.attr._imported:
+        ctx.path(label)  # so that a change makes the model anew
     printed = _run_python(ctx, ctx.attr._convert, [gguf, "model"])
     if printed != "fingerprint " + ctx.attr.fingerprint:
         fail("%s: %s, want %s" % (gguf, printed, ctx.attr.fingerprint))
@@ -79,6 +81,12 @@ gguf_model = repository_rule(
             doc = "A wheel of tools/models/requirements.txt.",
         ),
         "_convert": attr.label(default = "//tools/models:convert_gguf.py"),
+        # What convert_gguf.py imports from its folder.
+        "_imported": attr.label_list(default = [
+            "//tools/models:bfloat16.py",
+            "//tools/models:fingerprint.py",
+            "//tools/models:safetensors_file.py",
+        ]),
     },
 )
 
@@ -112,6 +120,23 @@ def _wheel_files_impl(ctx):
 filegroup(
     name = "files",
     srcs = glob(["**"], exclude = ["BUILD", "WORKSPACE", "requirements.txt"]),
+    visibility = ["//visibility:public"],
+)
+
+py_library(
+    name = "python",
+    srcs = glob(["**/*.py"], exclude = ["**/tests/**"]),
+    data = glob(
+        ["**"],
+        exclude = [
+            "**/*.py",
+            "**/tests/**",
+            "BUILD",
+            "WORKSPACE",
+            "requirements.txt",
+        ],
+    ),
+    imports = ["."],
     visibility = ["//visibility:public"],
 )
 """)

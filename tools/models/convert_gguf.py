@@ -9,17 +9,18 @@ put back from GGUF's interleaved order to Hugging Face's halves.
 """
 
 import argparse
-import hashlib
 import json
-import os
 import pathlib
 import shutil
-import struct
 import sys
 import tempfile
 
 import gguf
 import numpy as np
+
+import bfloat16
+import fingerprint
+import safetensors_file
 
 # GGUF's name of a tensor inside a block -> Hugging Face's.
 _BLOCK_NAMES = {
@@ -98,17 +99,10 @@ def half_split_rows(values: np.ndarray, num_heads: int) -> np.ndarray:
     return heads.swapaxes(1, 2).reshape(rows, columns)
 
 
-def round_to_bf16(values: np.ndarray) -> np.ndarray:
-    """float32 -> the bits of the nearest bf16 (ties to even), as uint16."""
-    if not np.isfinite(values).all():
-        raise ConversionError("a tensor holds values that are not finite")
-    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    rounding = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-    return ((bits + rounding) >> np.uint32(16)).astype(np.uint16)
-
-
-def read_tensors(reader: gguf.GGUFReader, config: dict) -> dict[str, np.ndarray]:
-    """All tensors as bf16 bits, by Hugging Face name."""
+def read_tensors(
+    reader: gguf.GGUFReader, config: dict
+) -> dict[str, safetensors_file.Tensor]:
+    """All tensors as bf16, by Hugging Face name."""
     tensors = {}
     for tensor in reader.tensors:
         name = hugging_face_name(tensor.name)
@@ -118,50 +112,9 @@ def read_tensors(reader: gguf.GGUFReader, config: dict) -> dict[str, np.ndarray]
             values = half_split_rows(values, config["num_attention_heads"])
         if name.endswith("k_proj.weight"):
             values = half_split_rows(values, config["num_key_value_heads"])
-        tensors[name] = round_to_bf16(values)
+        bits = bfloat16.from_float32(values)
+        tensors[name] = safetensors_file.Tensor("BF16", bits)
     return tensors
-
-
-def write_safetensors(path: pathlib.Path, tensors: dict[str, np.ndarray]) -> None:
-    """Writes bf16 tensors in name order."""
-    header: dict = {"__metadata__": {"format": "pt"}}
-    offset = 0
-    for name in sorted(tensors):
-        end = offset + tensors[name].nbytes
-        header[name] = {
-            "dtype": "BF16",
-            "shape": list(tensors[name].shape),
-            "data_offsets": [offset, end],
-        }
-        offset = end
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)))
-        file.write(text)
-        for name in sorted(tensors):
-            file.write(tensors[name].tobytes())
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def fingerprint(config: dict, tensors: dict[str, np.ndarray]) -> str:
-    """The fingerprint of a base model without rope scaling."""
-    keys = (
-        ["model_type", "hidden_size", "intermediate_size", "num_hidden_layers"]
-        + ["num_attention_heads", "num_key_value_heads", "head_dim", "vocab_size"]
-    )
-    lines = ["seer-fingerprint-v1"] + [f"{key}={config[key]}" for key in keys]
-    lines.append("rms_norm_eps=%.6g" % config["rms_norm_eps"])
-    lines.append("rope_theta=%.6g" % config["rope_theta"])
-    lines.append("rope_scaling=none")
-    lines.append("tie_word_embeddings=%d" % config["tie_word_embeddings"])
-    digest = hashlib.sha256("".join(line + "\n" for line in lines).encode())
-    for name in sorted(tensors):
-        shape = "x".join(str(dim) for dim in tensors[name].shape)
-        digest.update(f"{name}\n{shape}\n".encode())
-        digest.update(tensors[name].tobytes())
-    return digest.hexdigest()
 
 
 def make_config(metadata: Metadata, tensor_names: set[str]) -> dict:
@@ -303,13 +256,15 @@ def convert(gguf_path: str, folder: pathlib.Path) -> str:
         write_json(partial / "tokenizer.json", make_tokenizer(metadata))
         write_json(partial / "tokenizer_config.json", make_tokenizer_config(metadata))
         write_json(partial / "generation_config.json", make_generation_config(metadata))
-        write_safetensors(partial / "model.safetensors", tensors)
+        safetensors_file.write(
+            partial / "model.safetensors", tensors, {"format": "pt"}
+        )
         partial.chmod(0o755)
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return fingerprint(config, tensors)
+    return fingerprint.fingerprint(config, tensors)
 
 
 def main() -> int:
