@@ -80,6 +80,7 @@ def _tensor(entry: dict, data: np.ndarray) -> Tensor:
     dtype, shape = entry["dtype"], [int(dim) for dim in entry["shape"]]
     begin, end = entry["data_offsets"]
     size = math.prod(shape) * np.dtype(_NUMPY[dtype]).itemsize
-    if not 0 <= begin <= end <= len(data) or end - begin != size or min(shape + [0]) < 0:
+    is_inside = 0 <= begin <= end <= len(data)
+    if not is_inside or end - begin != size or min(shape + [0]) < 0:
         raise ValueError(f"data_offsets {begin}, {end} of shape {shape}")
     return Tensor(dtype, data[begin:end].view(_NUMPY[dtype]).reshape(shape))
