@@ -10,8 +10,8 @@
 #include "server/codec/policy_codec.h"
 #include "server/codec/request_codec.h"
 #include "server/completion/raw_message.h"
-#include "server/completion/request_id.h"
 #include "server/grpc_status.h"
+#include "server/random_id.h"
 
 namespace seer {
 namespace {
@@ -69,7 +69,7 @@ CompletionCall::CompletionCall(const CompletionParts& parts, Method method,
       arrival_(absl::Now()),
       context_(context),
       parsed_(ParseMessage(request, request_)),
-      reply_{NewRequestId(), request_.has_sparsity()},
+      reply_{NewRandomId(), request_.has_sparsity()},
       record_(parts.metrics, method, reply_.request_id, arrival_) {
   parts_.registry->Add(this);
 }

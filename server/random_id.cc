@@ -1,11 +1,11 @@
-#include "server/completion/request_id.h"
+#include "server/random_id.h"
 
 #include <cstdint>
 #include <random>
 
 namespace seer {
 
-std::string NewRequestId() {
+std::string NewRandomId() {
   // 5 bits a character.
   constexpr char kAlphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
   constexpr int kLength = 26;
