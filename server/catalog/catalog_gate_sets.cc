@@ -1,0 +1,147 @@
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+#include "server/catalog/catalog.h"
+#include "server/catalog/refusals.h"
+
+namespace seer {
+namespace {
+
+// As the engine names a gate set by its file.
+std::string GateSetId(absl::string_view sha256) {
+  return absl::StrCat("sha256-", sha256.substr(0, 12));
+}
+
+absl::Status Damaged(const Failure& damage) {
+  return Refusal(absl::StatusCode::kFailedPrecondition, "DAMAGED",
+                 absl::StrCat("the gate set is damaged: ", damage.reason, ", ",
+                              damage.message));
+}
+
+}  // namespace
+
+GateSet Catalog::Filled(GateSetRow row) {
+  row.record.damage = DamageOf(row.blob);
+  row.record.path = blobs_.PathOf(row.blob);
+  return std::move(row.record);
+}
+
+absl::StatusOr<GateSetRow> Catalog::Keep(GateSetRow row, std::string& unused) {
+  row.record.id = GateSetId(row.record.sha256);
+  absl::StatusOr<GateSetRow> earlier = FindGateSet(*database_, row.record.id);
+  if (absl::IsNotFound(earlier.status())) {
+    SEER_ASSIGN_OR_RETURN(const int64_t count,
+                          CountOf("SELECT count(*) FROM gate_sets"));
+    SEER_RETURN_IF_ERROR(CheckQuota("QUOTA_GATE_SETS", "gate sets", count + 1,
+                                    options_.max_gate_sets));
+    SEER_RETURN_IF_ERROR(Insert(*database_, row));
+    return row;
+  }
+  SEER_RETURN_IF_ERROR(earlier.status());
+  if (earlier->record.sha256 != row.record.sha256) {
+    return absl::AlreadyExistsError(
+        "another gate set has the same first digits of its digest");
+  }
+  unused = row.blob;
+  if (DamageOf(earlier->blob)) {
+    // The file comes anew: it takes the damaged one's place.
+    std::swap(unused, earlier->blob);
+    SEER_RETURN_IF_ERROR(Query(*database_,
+                               "UPDATE gate_sets SET blob = ? WHERE seq = ?",
+                               earlier->blob, earlier->seq)
+                             .Run());
+  }
+  return *std::move(earlier);
+}
+
+absl::StatusOr<GateSet> Catalog::GetGateSet(absl::string_view id) {
+  MutexLock lock(&mutex_);
+  SEER_ASSIGN_OR_RETURN(GateSetRow row, FindGateSet(*database_, id));
+  return Filled(std::move(row));
+}
+
+absl::StatusOr<Page<GateSet>> Catalog::ListGateSets(absl::string_view model,
+                                                    const PageRequest& page) {
+  MutexLock lock(&mutex_);
+  SEER_ASSIGN_OR_RETURN(Page<GateSetRow> rows,
+                        GateSetPage(*database_, model, page));
+  Page<GateSet> gate_sets;
+  for (GateSetRow& row : rows.items) {
+    gate_sets.items.push_back(Filled(std::move(row)));
+  }
+  gate_sets.next_token = std::move(rows.next_token);
+  return gate_sets;
+}
+
+absl::Status Catalog::VerifyGateSet(absl::string_view id) {
+  GateSetRow row;
+  {
+    MutexLock lock(&mutex_);
+    SEER_ASSIGN_OR_RETURN(row, FindGateSet(*database_, id));
+  }
+  const absl::StatusOr<std::string> digest = blobs_.DigestOf(row.blob);
+  if (absl::IsNotFound(digest.status())) {
+    MarkGateSetDamaged(id, {"MISSING", "its file is missing"});
+  } else {
+    SEER_RETURN_IF_ERROR(digest.status());
+    if (*digest != row.record.sha256) {
+      MarkGateSetDamaged(id, {"WRONG_DIGEST", "its file has another SHA-256"});
+    }
+  }
+  MutexLock lock(&mutex_);
+  const std::optional<Failure> damage = DamageOf(row.blob);
+  return damage ? Damaged(*damage) : absl::OkStatus();
+}
+
+void Catalog::MarkGateSetDamaged(absl::string_view id, const Failure& damage) {
+  MutexLock lock(&mutex_);
+  const absl::StatusOr<GateSetRow> row = FindGateSet(*database_, id);
+  if (!row.ok()) return;
+  Log(LogLevel::kError, "catalog: a gate set cannot be used",
+      {{"gate_set", id},
+       {"reason", damage.reason},
+       {"problem", damage.message}});
+  damage_[row->blob] = damage;
+}
+
+absl::Status Catalog::DeleteGateSet(absl::string_view id) {
+  std::string blob;
+  {
+    MutexLock lock(&mutex_);
+    SEER_ASSIGN_OR_RETURN(const GateSetRow row, FindGateSet(*database_, id));
+    Query user(*database_,
+               "SELECT model FROM rollout_revisions AS r WHERE ? IN (stable, "
+               "canary, previous) AND revision = (SELECT max(revision) FROM "
+               "rollout_revisions WHERE model = r.model)",
+               id);
+    if (user.Next()) {
+      return Refusal(absl::StatusCode::kFailedPrecondition, "IN_USE",
+                     absl::StrCat("the rollout of models/", user.Text(0),
+                                  " has the gate set"));
+    }
+    SEER_RETURN_IF_ERROR(user.status());
+    Transaction transaction(*database_, "catalog.delete");
+    SEER_RETURN_IF_ERROR(transaction.status());
+    SEER_RETURN_IF_ERROR(
+        Query(*database_, "DELETE FROM gate_sets WHERE seq = ?", row.seq)
+            .Run());
+    SEER_RETURN_IF_ERROR(transaction.Commit());
+    damage_.erase(row.blob);
+    blob = row.blob;
+  }
+  Drop(blob);
+  return absl::OkStatus();
+}
+
+absl::Status Catalog::CheckActivatable(absl::string_view model,
+                                       const std::string& id) {
+  SEER_ASSIGN_OR_RETURN(const GateSetRow row, FindGateSet(*database_, id));
+  if (row.record.facts.model != model) return NotFound("GateSet", id);
+  const std::optional<Failure> damage = DamageOf(row.blob);
+  return damage ? Damaged(*damage) : absl::OkStatus();
+}
+
+}  // namespace seer
