@@ -140,7 +140,12 @@ absl::Status BlobStore::Append(absl::string_view id, int64_t offset,
   if (size > offset && ftruncate(file.fd(), offset) != 0) {
     return file.Error("cut");
   }
-  return file.WriteAt(offset, bytes);
+  const absl::Status written = file.WriteAt(offset, bytes);
+  // On a full disk others may need what there is.
+  if (!written.ok() && ftruncate(file.fd(), offset) != 0) {
+    return file.Error("cut");
+  }
+  return written;
 }
 
 absl::Status BlobStore::Sync(absl::string_view id) {

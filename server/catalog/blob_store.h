@@ -26,8 +26,8 @@ class BlobStore {
   static absl::StatusOr<BlobStore> Open(const std::string& folder);
 
   // Writes `bytes` at `offset` of a partial blob and cuts off what stood there
-  // and after; at offset 0 it makes the blob. Not on disk before Sync. After an
-  // error what stands from `offset` on is undefined.
+  // and after; at offset 0 it makes the blob. Not on disk before Sync. An error
+  // gives back what space was taken.
   // INTERNAL: the blob has fewer bytes than `offset`.
   absl::Status Append(absl::string_view id, int64_t offset,
                       absl::string_view bytes);

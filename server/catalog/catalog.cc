@@ -103,6 +103,7 @@ absl::Status Catalog::ClaimUploads(Files& files) {
 absl::Status Catalog::ClaimWhole(Files& files) {
   const auto claim = [&](absl::string_view collection, absl::string_view id,
                          const std::string& blob, int64_t size) {
+    mutex_.AssertHeld();
     const auto found = files.whole.find(blob);
     const std::string name = absl::StrCat(collection, id);
     if (found == files.whole.end()) {

@@ -31,6 +31,18 @@ int FailSync(const char* point) {
   return std::strcmp(point, "blob.sync") == 0 ? ENOSPC : 0;
 }
 
+// Calls the catalog again from within a write.
+Catalog* busy_catalog = nullptr;
+std::string* busy_upload = nullptr;
+absl::Status* called_again = nullptr;
+
+int CallAgain(const char* point) {
+  if (std::strcmp(point, "blob.write") == 0) {
+    *called_again = busy_catalog->CommitUpload(*busy_upload, kNow).status();
+  }
+  return 0;
+}
+
 class UploadsTest : public testing::Test {
  protected:
   ~UploadsTest() override { SetFaultHook(nullptr); }
@@ -107,6 +119,20 @@ TEST_F(UploadsTest, ChunksHaveNoGapsAndNoOverflow) {
   EXPECT_EQ(catalog_->AppendToUpload("other", 0, "x", kNow).status().code(),
             absl::StatusCode::kNotFound);
   EXPECT_EQ(Append(id, 0, "hello world").value(), 11);
+}
+
+TEST_F(UploadsTest, OneCallAtATimeWorksAtAnUpload) {
+  std::string id = Create("hello");
+  absl::Status again;
+  busy_catalog = &*catalog_;
+  busy_upload = &id;
+  called_again = &again;
+  SetFaultHook(&CallAgain);
+  EXPECT_TRUE(Append(id, 0, "hello").ok());
+  SetFaultHook(nullptr);
+  EXPECT_EQ(again.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(ReasonTextOf(again), "UPLOAD_BUSY");
+  EXPECT_TRUE(catalog_->SealUpload(id, kNow).ok());
 }
 
 TEST_F(UploadsTest, WritesFromTheCommittedSizeAgain) {

@@ -115,6 +115,9 @@ bool Query::Next() {
 }
 
 absl::Status Query::Run() {
+  if (status_.ok() && FaultPoint("database.run")) {
+    status_ = StorageError(errno, "query", database_.path_);
+  }
   while (Next()) {
   }
   return status_;

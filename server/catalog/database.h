@@ -66,7 +66,7 @@ class Query {
 
   // Goes to the next row; false at the end and at an error.
   bool Next();
-  // Runs a statement that gives no rows.
+  // Runs a statement that gives no rows. Passes the fault point "database.run".
   absl::Status Run();
   // OK while all went well.
   const absl::Status& status() const { return status_; }

@@ -13,7 +13,9 @@ namespace seer {
 // An empty folder of a test's own, which goes with this object.
 class TemporaryFolder {
  public:
-  TemporaryFolder() : path_(testing::TempDir() + "/seer.XXXXXX") {
+  TemporaryFolder() : TemporaryFolder(testing::TempDir()) {}
+  explicit TemporaryFolder(const std::string& parent)
+      : path_(parent + "/seer.XXXXXX") {
     EXPECT_NE(mkdtemp(path_.data()), nullptr) << path_;
   }
   ~TemporaryFolder() {
