@@ -22,8 +22,9 @@ constexpr char kModel[] = "m";
 const PageRequest kAll = {1000, ""};
 
 std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
+  std::string content(std::filesystem::file_size(path), 0);
+  std::ifstream(path, std::ios::binary).read(content.data(), content.size());
+  return content;
 }
 
 // What is uploaded under a display name "SEED SIZE".
