@@ -2,7 +2,6 @@
 #ifndef SEER_ENGINE_SAMPLER_UNIFORM_DRAW_H_
 #define SEER_ENGINE_SAMPLER_UNIFORM_DRAW_H_
 
-#include <array>
 #include <cstdint>
 
 namespace seer {
@@ -15,13 +14,7 @@ struct DrawKey {
   int64_t position = 0;  // of the token drawn
 };
 
-// Philox4x32-10: ten rounds of a counter-based generator.
-// Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-// SC 2011, doi:10.1145/2063384.2063405.
-std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter,
-                                   std::array<uint32_t, 2> key);
-
-// Uniform in [0, 1), a multiple of 2^-53.
+// Uniform in [0, 1), a multiple of 2^-53 (base/philox.h).
 double UniformDraw(const DrawKey& key);
 
 }  // namespace seer
