@@ -189,8 +189,8 @@ cudaError_t Launch(const TopRowsParams& params, cudaStream_t stream) {
       (num_units + kRowThreads - 1) / kRowThreads * kLen;
   const int64_t num_candidates =
       params.num_top == 1 ? 0 : params.num_top * thread_tokens;
-  // And one more: the compiler has them compared in pairs, of which the last may
-  // be half one.
+  // And one more: the compiler has them compared in pairs, of which the last
+  // may be half one.
   const size_t shared_bytes = (num_candidates + 1) * sizeof(TokenKey);
   const cudaError_t error = cudaFuncSetAttribute(
       TopRowsKernel<T, kLen>, cudaFuncAttributeMaxDynamicSharedMemorySize,
