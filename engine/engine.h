@@ -96,13 +96,18 @@ struct StepReport {
   StepKind kind = StepKind::kDecode;
   int64_t prompt_tokens = 0;
   int64_t decode_rows = 0;
-  absl::Duration duration;        // the whole step
-  absl::Duration scheduler_time;  // of it, choosing slices and pages
-  absl::Duration compute_time;    // of it, the forward pass and sampling
+  // From its planning, or from the end of the step before where that came
+  // later, until its tokens were delivered.
+  absl::Duration duration;
+  absl::Duration scheduler_time;  // choosing slices and pages
+  // The device's, from the step before it if that still ran; on the CPU with
+  // what the host does of it, sampling among that.
+  absl::Duration compute_time;
   absl::Duration predicted_time;  // what compute_time was believed to become
-  absl::Duration prepare_time;    // of it, RoPE, page writes and pooling
-  absl::Duration gate_time;       // of it, scoring and selection
-  absl::Duration attention_time;  // of it, attention itself
+  // Of compute_time; zero for steps that were replayed.
+  absl::Duration prepare_time;    // RoPE, page writes and pooling
+  absl::Duration gate_time;       // scoring and selection
+  absl::Duration attention_time;  // attention itself
 };
 
 // Told of what happens inside, for metrics. Called on the engine's thread:

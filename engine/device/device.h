@@ -92,7 +92,7 @@ class Device {
   virtual absl::StatusOr<DeviceMemory> AllocateHost(size_t size) = 0;
 
   // Enqueues a copy within the device's memory or between it and the host's,
-  // which must stay as it is until Synchronize.
+  // which must stay as it is until the copy is waited for.
   virtual absl::Status Copy(void* to, const void* from, size_t size) = 0;
 
   // Enqueues the copy of row `from` over row `to` in each of the tables, which

@@ -5,7 +5,7 @@
 // coalesce: deltas of a choice join, the last progress stands for the earlier
 // ones. When what is undelivered reaches the capacity, the outbox is full: the
 // engine holds the request until `wake` says that the reader caught up, so
-// memory stays under the capacity and one step's events. A reader that takes
+// memory stays under the capacity and two steps' events. A reader that takes
 // nothing for too long is ended; see StalledFor. docs/design/event_stream.md
 #ifndef SEER_ENGINE_EVENT_STREAM_EVENT_STREAM_H_
 #define SEER_ENGINE_EVENT_STREAM_EVENT_STREAM_H_

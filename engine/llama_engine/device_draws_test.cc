@@ -7,6 +7,7 @@
 #include "engine/device/cpu_device.h"
 #include "engine/model/aten_executor.h"
 #include "gtest/gtest.h"
+#include "kernels/top_tokens/top_tokens.h"
 #include "tests/testing/engine/split_device.h"
 #include "tests/testing/engine/tiny_llama.h"
 #include "tests/testing/engine/tiny_loop.h"
@@ -175,11 +176,16 @@ TEST_F(DeviceDrawsTest, ChangesBetweenTokensOfTheDeviceAndTheHost) {
   // Every now and then another's row must be read by the host.
   GenerationRequest other = request;
   other.max_tokens = 4;
-  other.num_logprobs = 1;
+  other.num_logprobs = kMaxTopTokens + 1;  // more than a device finds
   const auto stream = split_.Submit(request);
   for (int i = 0; i < 3; ++i) {
     EXPECT_TRUE(split_.Complete(other).summary.has_value());
   }
+  other.num_prompt_logprobs = kMaxTopTokens + 1;
+  other.prompt.assign(1100, 5);  // two steps of rows that the host scores
+  const GatheredReply scored = split_.Complete(other);
+  EXPECT_TRUE(scored.summary.has_value()) << scored.status;
+  EXPECT_EQ(scored.prompt_logprobs.size(), 1099u);
   const GatheredReply beside = Gather(*stream);
   ASSERT_TRUE(beside.summary.has_value()) << beside.status;
   EXPECT_EQ(beside.choices[0].token_ids, alone.choices[0].token_ids);

@@ -7,7 +7,6 @@
 
 #include "absl/time/clock.h"
 #include "base/logging.h"
-#include "base/status_macros.h"
 #include "engine/errors.h"
 #include "engine/event_stream/event_stream.h"
 
@@ -162,6 +161,7 @@ bool EngineLoop::RunStep(absl::Time begin) {
       (plan->empty() || !launcher_.CanFollow(*plan, *running_))) {
     computed = true;
     FinishRunning();
+    begin = absl::Now();
     plan = &parts_.scheduler->Plan();
   }
   std::unique_ptr<RunningStep> next;
@@ -200,8 +200,6 @@ void EngineLoop::FinishRunning() {
     FailStep(*step, forward.status());
     return;
   }
-  // The device began it when it was done with the one before.
-  const absl::Time now = absl::Now();
   StepReport report;
   report.kind = KindOf(step->work);
   report.prompt_tokens = step->work.prompt_tokens;
@@ -209,14 +207,15 @@ void EngineLoop::FinishRunning() {
   report.prepare_time = forward->prepare_time;
   report.gate_time = forward->gate_time;
   report.attention_time = forward->attention_time;
-  report.compute_time = now - std::max(step->launch_time, last_finish_);
+  report.compute_time = forward->total_time;
   report.predicted_time = step->predicted_time;
   report.scheduler_time = step->launch_time - step->plan_time;
   parts_.scheduler->RecordStepTime(step->work, report.compute_time);
   parts_.admission->RecordStep(step->work.prompt_tokens, report.compute_time);
   CountStep(*step, forward->gate_time);
   Deliver(*step);
-  report.duration = absl::Now() - std::max(step->plan_time, last_finish_);
+  const absl::Time now = absl::Now();
+  report.duration = now - std::max(step->plan_time, last_finish_);
   last_finish_ = now;
   if (parts_.observer != nullptr) parts_.observer->OnStep(report);
 }

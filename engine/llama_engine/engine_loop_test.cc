@@ -156,5 +156,30 @@ TEST_F(EngineLoopTest, AStepWithoutMemoryEndsItsRequestsOnly) {
   loop_.Stop();
 }
 
+TEST_F(EngineLoopTest, AStepWithoutMemoryLeavesTheRunningOneItsTokens) {
+  // Two prompts, and two rows of each; the fourth step has the longer's alone.
+  int uploads = 0;
+  device_.set_on_upload([&] {
+    if (++uploads == 4) throw std::bad_alloc();
+  });
+  GenerationRequest request;
+  request.prompt = {1, 2, 3};
+  request.max_tokens = 3;
+  const auto shorter = loop_.Submit(request);
+  request.max_tokens = 30;
+  const auto longer = loop_.Submit(request);
+  loop_.Start();
+  const GatheredReply reply = Gather(*shorter);
+  ASSERT_TRUE(reply.summary.has_value()) << reply.status;
+  EXPECT_EQ(reply.summary->output_tokens, 3);
+  const GatheredReply cut = Gather(*longer);
+  EXPECT_EQ(cut.status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(cut.choices[0].token_ids.size(), 3u);
+  EXPECT_TRUE(loop_.inbox().healthy());
+  EXPECT_TRUE(loop_.Complete(request).summary.has_value());
+  loop_.Stop();
+  EXPECT_EQ(loop_.loop().Stats().pages_used, 0);
+}
+
 }  // namespace
 }  // namespace seer

@@ -78,22 +78,31 @@ absl::Span<const TokenId> RequestRun::Banned(int32_t num_tokens) const {
 
 std::vector<TokenAdjustment> RequestRun::AdjustmentsOf(
     int32_t choice, int32_t num_unseen) const {
-  absl::flat_hash_map<TokenId, TokenAdjustment> by_token;
-  for (const auto& [token, bias] : init_.request.sampling.logit_bias) {
-    by_token[token].bias += bias;
-  }
-  for (const auto& [token, count] : choices_[choice].history().counts()) {
-    by_token[token].count = count;
-  }
-  for (const TokenId token :
-       Banned(choices_[choice].num_tokens() + num_unseen)) {
-    by_token[token].banned = 1;
-  }
+  const auto& biases = init_.request.sampling.logit_bias;
+  const auto& counts = choices_[choice].history().counts();
+  const absl::Span<const TokenId> banned =
+      Banned(choices_[choice].num_tokens() + num_unseen);
   std::vector<TokenAdjustment> adjustments;
-  for (auto& [token, adjustment] : by_token) {
-    adjustment.token = token;
-    adjustments.push_back(adjustment);
+  adjustments.reserve(biases.size() + counts.size() + banned.size());
+  for (const auto& [token, count] : counts) {
+    adjustments.push_back({token, 0.0f, count, 0});
   }
+  if (biases.empty() && banned.empty()) return adjustments;
+  absl::flat_hash_map<TokenId, size_t> places;
+  places.reserve(adjustments.capacity());
+  for (size_t i = 0; i < adjustments.size(); ++i) {
+    places.emplace(adjustments[i].token, i);
+  }
+  const auto of = [&](TokenId token) -> TokenAdjustment& {
+    const auto [place, is_new] = places.emplace(token, adjustments.size());
+    if (is_new) {
+      adjustments.emplace_back();
+      adjustments.back().token = token;
+    }
+    return adjustments[place->second];
+  };
+  for (const auto& [token, bias] : biases) of(token).bias += bias;
+  for (const TokenId token : banned) of(token).banned = 1;
   return adjustments;
 }
 

@@ -21,7 +21,9 @@ bool StepLauncher::CanFollow(const StepPlan& plan,
   return std::all_of(
       plan.slices.begin(), plan.slices.end(), [&](const PlannedSlice& slice) {
         const RequestRun& run = *parts_.runs->at(slice.request);
-        if (!OnDevice(run)) return !run.NeedsLastLogits(slice);
+        if (!OnDevice(run)) {
+          return !run.NeedsLastLogits(slice) && !run.NeedsAllLogits(slice);
+        }
         if (slice.is_prompt()) return true;
         const auto next =
             running.next_tokens.find({slice.request, slice.choice});
@@ -32,8 +34,7 @@ bool StepLauncher::CanFollow(const StepPlan& plan,
 }
 
 bool StepLauncher::OnDevice(const RequestRun& run) const {
-  return parts_.model->is_asynchronous() &&
-         parts_.model->CanScore(run.num_top());
+  return parts_.model->DrawsTokens(run.num_top());
 }
 
 absl::Status StepLauncher::Launch(const StepPlan& plan,
@@ -54,6 +55,7 @@ absl::Status StepLauncher::Launch(const StepPlan& plan,
     step.sequences.push_back(SequenceOf(i, running, step));
     NoteTokens(i, step);
   }
+  AskForDraws(step);
   const auto on_logits = [&](const LogitsBlock& block) {
     return EvaluateRows(block, step);
   };
@@ -73,16 +75,12 @@ BatchSequence StepLauncher::SequenceOf(size_t index, const RunningStep* running,
   sequence.position_begin = slice.position_begin;
   sequence.prompt_len = slice.prompt_len;
   sequence.page_table = slice.page_table;
-  int32_t num_unseen = 0;
   if (running != nullptr && !slice.is_prompt()) {
     const auto next = running->next_tokens.find({slice.request, slice.choice});
-    if (next != running->next_tokens.end()) {
-      sequence.drawn_by = next->second;
-      num_unseen = 1;
-    }
+    if (next != running->next_tokens.end()) sequence.drawn_by = next->second;
   }
   if (OnDevice(run)) {
-    AskForTokens(index, num_unseen, step, sequence);
+    AskForScores(index, step, sequence);
   } else {
     sequence.logits = run.NeedsAllLogits(slice)    ? LogitsRows::kAll
                       : run.NeedsLastLogits(slice) ? LogitsRows::kLast
@@ -111,23 +109,47 @@ void StepLauncher::NoteTokens(size_t index, RunningStep& step) const {
   }
 }
 
-void StepLauncher::AskForTokens(size_t index, int32_t num_unseen,
-                                RunningStep& step,
+void StepLauncher::AskForScores(size_t index, RunningStep& step,
                                 BatchSequence& sequence) const {
   const PlannedSlice& slice = step.slices[index];
   const RequestRun& run = *parts_.runs->at(slice.request);
-  step.draws[index] = run.DrawsOf(slice, num_unseen);
-  step.drawn[index].resize(step.draws[index].size());
-  sequence.draws = step.draws[index];
-  sequence.drawn = step.drawn[index].data();
   sequence.num_top = run.num_top();
-  if (run.request().num_logprobs.has_value()) {
-    step.drawn_scores[index].resize(step.draws[index].size());
-    sequence.drawn_scores = step.drawn_scores[index].data();
-  }
   sequence.scored = run.ScoredTokens(slice);
   step.scores[index].resize(sequence.scored.size());
   sequence.scores = step.scores[index].data();
+}
+
+void StepLauncher::AskForDraws(RunningStep& step) const {
+  const auto ask = [&](size_t index) {
+    const RequestRun& run = *parts_.runs->at(step.slices[index].request);
+    if (!OnDevice(run)) return;
+    BatchSequence& sequence = step.sequences[index];
+    step.draws[index] =
+        run.DrawsOf(step.slices[index], sequence.drawn_by.has_value() ? 1 : 0);
+    const size_t num_draws = step.draws[index].size();
+    step.drawn[index].resize(num_draws);
+    sequence.draws = step.draws[index];
+    sequence.drawn = step.drawn[index].data();
+    if (!run.request().num_logprobs.has_value()) return;
+    step.drawn_scores[index].resize(num_draws);
+    sequence.drawn_scores = step.drawn_scores[index].data();
+  };
+  const size_t num_slices = step.slices.size();
+  // Penalties go through all tokens of a text so far.
+  const bool is_long = std::any_of(
+      step.slices.begin(), step.slices.end(), [&](const PlannedSlice& slice) {
+        return parts_.runs->at(slice.request)->PenalizesTokens();
+      });
+  const size_t num_workers =
+      is_long ? std::min(num_slices, samplers_.size()) : 1;
+  if (num_workers == 1) {
+    for (size_t i = 0; i < num_slices; ++i) ask(i);
+    return;
+  }
+  parts_.executor->ParallelFor(
+      static_cast<int64_t>(num_workers), [&](int64_t worker) {
+        for (size_t i = worker; i < num_slices; i += num_workers) ask(i);
+      });
 }
 
 absl::Status StepLauncher::EvaluateRows(const LogitsBlock& block,

@@ -55,8 +55,10 @@ class StepLauncher {
                            RunningStep& step) const;
   // Whether the device draws and scores the request's tokens.
   bool OnDevice(const RequestRun& run) const;
-  void AskForTokens(size_t index, int32_t num_unseen, RunningStep& step,
+  void AskForScores(size_t index, RunningStep& step,
                     BatchSequence& sequence) const;
+  // Of all slices, in parallel where it takes long.
+  void AskForDraws(RunningStep& step) const;
   // Of the step's slice number `index`, which choices it gives a token.
   void NoteTokens(size_t index, RunningStep& step) const;
   absl::Status EvaluateRows(const LogitsBlock& block, RunningStep& step);

@@ -50,8 +50,10 @@ absl::Status RunPrompt(const WarmUpArgs& args, const GateState& gate,
   prompt.plan = &plan;
   prompt.gate = &gate;
   prompt.logits = LogitsRows::kLast;
-  prompt.draws = absl::MakeConstSpan(&draw, 1);
-  prompt.drawn = &drawn;
+  if (args.model->DrawsTokens(0)) {
+    prompt.draws = absl::MakeConstSpan(&draw, 1);
+    prompt.drawn = &drawn;
+  }
   return RunStep(args, {prompt});
 }
 
@@ -68,6 +70,7 @@ absl::Status RunGeneratedRows(const WarmUpArgs& args,
     sequences[i].position_begin = 1;
     sequences[i].prompt_len = 1;
     sequences[i].page_table = pages.subspan(i, 1);
+    if (!args.model->DrawsTokens(0)) continue;
     sequences[i].draws = absl::MakeConstSpan(&draw, 1);
     sequences[i].drawn = &drawn[i];
   }

@@ -19,8 +19,8 @@ enum class LogitsRows { kNone, kLast, kAll };
 
 // Rows at positions [position_begin, position_begin + tokens.size()), all of
 // the prompt or all generated, with the limits of SequenceSlice
-// (kernels/ragged_batch.h). Everything is borrowed for the call,
-// what is written until the step is finished.
+// (kernels/ragged_batch.h). What is read is borrowed for the
+// launch, this struct and what is written until the step is finished.
 struct BatchSequence {
   absl::Span<const TokenId> tokens;  // >= 1, each in [0, vocab_size)
   // Set: the only token, of a generated row, is one that the step launched

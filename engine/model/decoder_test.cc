@@ -82,12 +82,12 @@ class DecoderTest : public testing::TestWithParam<std::string> {
   void ExpectBestTokensAreHighest(const ModelRunner::Sequence& s) const {
     if (GetParam() == "cpu") return;
     // One of the prompt's step, one of each generated row.
-    ASSERT_EQ(s.best_tokens.size(), s.tokens.size() - s.prompt_len + 1);
-    for (size_t i = 0; i < s.best_tokens.size(); ++i) {
+    ASSERT_EQ(s.drawn.size(), s.tokens.size() - s.prompt_len + 1);
+    for (size_t i = 0; i < s.drawn.size(); ++i) {
       const auto row = s.logits.begin() +
                        (s.prompt_len - 1 + i) * int64_t{kTinyLlamaVocabSize};
       const auto highest = std::max_element(row, row + kTinyLlamaVocabSize);
-      EXPECT_EQ(s.best_tokens[i], highest - row) << i;
+      EXPECT_EQ(s.drawn[i], highest - row) << i;
     }
   }
 
@@ -110,7 +110,7 @@ TEST_P(DecoderTest, ReplayedStepsAreTheEnqueuedOnesBitForBit) {
       const ModelRunner::Sequence& a = replayed->sequence(i);
       const ModelRunner::Sequence& b = enqueued->sequence(i);
       EXPECT_TRUE(a.logits == b.logits) << i;
-      EXPECT_EQ(a.best_tokens, b.best_tokens) << i;
+      EXPECT_EQ(a.drawn, b.drawn) << i;
       ExpectBestTokensAreHighest(a);
     }
   }

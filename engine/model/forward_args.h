@@ -40,7 +40,8 @@ struct LayerTrace {
 };
 
 struct ForwardArgs {
-  absl::Span<const BatchSequence> sequences;  // >= 1
+  // >= 1; to stay where they are until the step is finished.
+  absl::Span<const BatchSequence> sequences;
   const KvCache* cache = nullptr;  // read and written; on the model's device
   // Called with the wanted rows in order, a block at a time, before the launch
   // returns; an error ends the pass and is returned. Runs on the calling
@@ -50,7 +51,9 @@ struct ForwardArgs {
 };
 
 struct ForwardReport {
-  // Of the device's time, over all layers.
+  // The device's, from the step before it if that still ran.
+  absl::Duration total_time;
+  // Of it, over all layers; zero for steps that were replayed.
   absl::Duration prepare_time;    // RoPE, page writes and pooling
   absl::Duration gate_time;       // scoring and selection
   absl::Duration attention_time;  // attention itself, without projections

@@ -52,8 +52,8 @@ void LaunchedStep::GiveTokens() const {
 absl::StatusOr<ForwardReport> LaunchedStep::Finish() const {
   SEER_RETURN_IF_ERROR(clock_->Wait());
   GiveTokens();
-  for (int32_t layer = 0; layer < config_.num_layers; ++layer) {
-    work_.layout.CountBlocks(layer, config_.num_query_heads,
+  for (int32_t layer = 0; layer < config_->num_layers; ++layer) {
+    work_.layout.CountBlocks(layer, config_->num_query_heads,
                              work_.layout.gates().empty()
                                  ? absl::Span<const int64_t>()
                                  : work_.results.CountsOf(layer));
@@ -63,9 +63,10 @@ absl::StatusOr<ForwardReport> LaunchedStep::Finish() const {
 
 ForwardReport LaunchedStep::Report() const {
   ForwardReport report;
+  report.total_time = clock_->Between(0, end_);
   if (!work_.is_timed) return report;
-  for (int32_t layer = 0; layer < config_.num_layers; ++layer) {
-    const int first = layer * static_cast<int>(LayerPoint::kNumPoints);
+  for (int32_t layer = 0; layer < config_->num_layers; ++layer) {
+    const int first = 1 + layer * static_cast<int>(LayerPoint::kNumPoints);
     const auto between = [&](LayerPoint begin, LayerPoint end) {
       return clock_->Between(first + static_cast<int>(begin),
                              first + static_cast<int>(end));

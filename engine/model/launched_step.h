@@ -15,7 +15,8 @@
 
 namespace seer {
 
-// Points of a layer on a step's clock.
+// Points of a layer on a step's clock, of which the first point is the step's
+// begin.
 enum class LayerPoint { kBegin, kPrepared, kSelected, kAttended, kNumPoints };
 
 // Results are on their way to the host. The sequences that the layout was built
@@ -32,9 +33,10 @@ class LaunchedStep {
     bool is_timed = false;        // the clock has every layer's LayerPoints
   };
 
-  // `clock`: its last point is the step's end. Borrowed, as `config` is.
-  LaunchedStep(Work work, const ModelConfig& config, DeviceClock* clock)
-      : work_(std::move(work)), config_(config), clock_(clock) {}
+  // `end`: the last point of `clock`. Borrows config and clock.
+  LaunchedStep(Work work, const ModelConfig* config, DeviceClock* clock,
+               int end)
+      : work_(std::move(work)), config_(config), clock_(clock), end_(end) {}
 
   // Of the step's sequences, the places of the tokens that are drawn for each
   // among all that are.
@@ -49,9 +51,10 @@ class LaunchedStep {
   void GiveScore(int64_t place, int32_t num_top, RowScore* score) const;
   ForwardReport Report() const;
 
-  const Work work_;
-  const ModelConfig& config_;
-  DeviceClock* const clock_;
+  Work work_;
+  const ModelConfig* config_;
+  DeviceClock* clock_;
+  int end_;
 };
 
 }  // namespace seer

@@ -111,12 +111,10 @@ absl::StatusOr<std::unique_ptr<LlamaModel>> LlamaModel::Make(
   return model;
 }
 
-bool LlamaModel::CanScore(int32_t num_top) const {
-  // What the kernels have for a GPU.
-  constexpr int64_t kMostCompared = 1 << 24;
-  return config_.vocab_size <= kMaxSampledVocabulary &&
+bool LlamaModel::DrawsTokens(int32_t num_top) const {
+  return is_asynchronous() && config_.vocab_size <= kMaxSampledVocabulary &&
          num_top <= std::min(kMaxTopTokens, config_.vocab_size) &&
-         int64_t{num_top} * config_.vocab_size <= kMostCompared;
+         int64_t{num_top} * config_.vocab_size <= kMaxComparedTokens;
 }
 
 int64_t LlamaModel::weight_bytes() const {
@@ -182,7 +180,11 @@ absl::StatusOr<LaunchedStep::Work> LlamaModel::Enqueue(const ForwardArgs& args,
     absl::StatusOr<LaunchedStep::Work> decoded =
         decoder_->Launch(args, layout, clock);
     if (!absl::IsUnimplemented(decoded.status())) return decoded;
-    decoder_ = nullptr;  // a shape that has no kernel for it
+    // A shape that has no kernel for it.
+    decoder_ = nullptr;
+    SEER_RETURN_IF_ERROR(device_->Synchronize());
+    clock->Reset();
+    clock->Mark();
   }
   return ForwardPass(Parts(), args, std::move(layout), clock).Launch();
 }
@@ -200,6 +202,7 @@ absl::StatusOr<LaunchedStep> LlamaModel::Launch(const ForwardArgs& args) {
   // Nobody may have finished the step whose turn this was.
   SEER_RETURN_IF_ERROR(clock->Wait());
   clock->Reset();
+  clock->Mark();
   absl::StatusOr<LaunchedStep::Work> work = CatchingExceptions(
       "a forward pass",
       [&] { return Enqueue(args, std::move(layout), clock); });
@@ -209,8 +212,7 @@ absl::StatusOr<LaunchedStep> LlamaModel::Launch(const ForwardArgs& args) {
     SEER_RETURN_IF_ERROR(device_->Synchronize());
     return work.status();
   }
-  clock->Mark();
-  LaunchedStep step(*std::move(work), config_, clock);
+  LaunchedStep step(*std::move(work), &config_, clock, clock->Mark());
   drawn_places_ = step.DrawnPlaces();
   return step;
 }

@@ -65,9 +65,9 @@ class LlamaModel {
   //
   // INVALID_ARGUMENT: a sequence out of its limits. RESOURCE_EXHAUSTED: no
   // memory for a step so large; another may fit. INTERNAL: an operator or the
-  // device failed. After an error the cache's pages of these sequences are
-  // undefined, the device is done with all it was given, and no step can take
-  // what the last one drew.
+  // device failed. After an error no step can take what the last one drew; but
+  // for INVALID_ARGUMENT the device is then done with all it was given, and the
+  // cache's pages of these sequences are undefined.
   absl::StatusOr<LaunchedStep> Launch(const ForwardArgs& args);
 
   // Launches the step and finishes it.
@@ -79,8 +79,9 @@ class LlamaModel {
   // scores are then cheaper to ask for than logits, which take a copy, and
   // elsewhere dearer.
   bool is_asynchronous() const { return !device_->shares_host_memory(); }
-  // Whether a score can have so many alternatives, and tokens can be drawn.
-  bool CanScore(int32_t num_top) const;
+  // Whether draws, and scores of so many alternatives, should be asked for: the
+  // model is asynchronous and its device has kernels for them.
+  bool DrawsTokens(int32_t num_top) const;
   int64_t weight_bytes() const;
   // Steps so far that were replayed.
   int64_t num_replays() const;

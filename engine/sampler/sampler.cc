@@ -27,11 +27,6 @@ float Penalize(double logit, int32_t count, const SamplingOptions& options) {
 
 }  // namespace
 
-bool Penalizes(const SamplingOptions& options) {
-  return options.repetition_penalty != 1.0 || options.presence_penalty != 0.0 ||
-         options.frequency_penalty != 0.0;
-}
-
 Sampler::Sampler(int32_t vocab_size)
     : vocab_size_(vocab_size),
       adjusted_(vocab_size),

@@ -33,9 +33,6 @@ struct SampleArgs {
   DrawKey key;
 };
 
-// Whether a draw depends on the tokens that the text already has.
-bool Penalizes(const SamplingOptions& options);
-
 // Holds scratch rows. Not thread-safe: one for each thread. What it draws
 // depends on the arguments only.
 class Sampler {

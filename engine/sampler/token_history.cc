@@ -2,12 +2,16 @@
 
 namespace seer {
 
+bool Penalizes(const SamplingOptions& options) {
+  return options.repetition_penalty != 1.0 || options.presence_penalty != 0.0 ||
+         options.frequency_penalty != 0.0;
+}
+
 TokenHistory::TokenHistory(const SamplingOptions& options,
                            absl::Span<const TokenId> prompt) {
-  const bool repetition = options.repetition_penalty != 1.0;
-  used_ = repetition || options.presence_penalty != 0.0 ||
-          options.frequency_penalty != 0.0;
-  if (!repetition) return;  // the others read the output only
+  used_ = Penalizes(options);
+  // The others read the output only.
+  if (options.repetition_penalty == 1.0) return;
   for (const TokenId token : prompt) counts_.try_emplace(token, 0);
 }
 

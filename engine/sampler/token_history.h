@@ -11,6 +11,9 @@
 
 namespace seer {
 
+// Whether a draw depends on the tokens that the text already has.
+bool Penalizes(const SamplingOptions& options);
+
 // Not thread-safe. Copyable: each choice of a request starts from a copy.
 class TokenHistory {
  public:

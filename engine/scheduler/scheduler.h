@@ -5,8 +5,9 @@
 //
 //   scheduler.Add(id, {prompt_len, max_tokens, num_choices});
 //   const StepPlan& plan = scheduler.Plan();
-//   ... run it; draw a token for each row that gives one ...
+//   ... run it, or hand it to what runs one after the other ...
 //   scheduler.Commit();
+//   ... when it has run, draw a token for each row that gives one ...
 //   for (each choice that is done) scheduler.FinishChoice(id, choice);
 //
 // See docs/design/scheduler.md for the rules and why.

@@ -12,6 +12,8 @@
 namespace seer {
 
 constexpr int32_t kMaxTopTokens = 64;
+// On kCuda num_top * vocab_size is no more, where num_top is above 1.
+constexpr int64_t kMaxComparedTokens = 1 << 24;
 
 // A row in which a logit is not finite gives ids -1, logits NaN and a NaN
 // log_sum_exp; its scored token's rank is -1.
@@ -25,8 +27,7 @@ struct TopTokensArgs {
   // be any number of rows; -1: of none, as of a row that is not finite.
   const int32_t* row_indices = nullptr;  // [num_rows]
 
-  // 1..min(kMaxTopTokens, vocab_size). 1 is what greedy decoding takes: `ids`
-  // may then be the next step's EmbedTokensArgs::drawn.
+  // 1..min(kMaxTopTokens, vocab_size).
   int32_t num_top = 1;
   // Out, highest logit first, ties to the lower id.
   int32_t* ids = nullptr;       // [num_rows, num_top]
@@ -46,8 +47,8 @@ struct TopTokensArgs {
 
 // A result depends on its row and token alone. No workspace is needed.
 // INVALID_ARGUMENT: a shape or a pointer. UNIMPLEMENTED: kCpu, where
-// engine/sampler reads the logits; kCuda where num_top > 1 and
-// num_top * vocab_size is above 2^24.
+// engine/sampler reads the logits; kCuda above
+// kMaxComparedTokens.
 absl::Status TopTokens(Backend backend, const TopTokensArgs& args,
                        DeviceStream stream);
 

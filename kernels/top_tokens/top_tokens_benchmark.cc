@@ -47,7 +47,7 @@ void DecodeStep(benchmark::State& state) {
   args.logits = device_logits.data();
   args.ids = device_ids.As<int32_t>();
   args.top_logits = device_top_logits.As<float>();
-  // Greedy decoding asks for no log-probabilities.
+  // The best token alone takes one pass.
   if (args.num_top > 1) args.log_sum_exp = log_sum_exp.As<double>();
   TestStream stream;
   const auto choose = [&args](DeviceStream on) {

@@ -145,8 +145,8 @@ __device__ __forceinline__ void RankRow(const TopRowsParams& p, const Row& row,
 }
 
 // Two passes over the row: the best token of each thread, from which follow
-// the best of all and a bound for the others wanted; then the rest. Greedy
-// decoding needs only the first.
+// the best of all and a bound for the others wanted; then the rest. The
+// best token alone needs only the first.
 template <class T, int kLen>
 __global__ void __launch_bounds__(kRowThreads)
     TopRowsKernel(const __grid_constant__ TopRowsParams p) {

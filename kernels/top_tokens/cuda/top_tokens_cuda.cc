@@ -12,10 +12,9 @@ namespace seer {
 
 absl::Status TopTokensOnCuda(const TopTokensArgs& args, DeviceStream stream) {
   constexpr int64_t kVectorBytes = 16;
-  constexpr int64_t kMostAtOnce = 1 << 24;
   if (args.num_rows == 0) return absl::OkStatus();
   if (args.num_top > 1 &&
-      int64_t{args.num_top} * args.vocab_size > kMostAtOnce) {
+      int64_t{args.num_top} * args.vocab_size > kMaxComparedTokens) {
     return absl::UnimplementedError(
         absl::StrCat("top_tokens: ", args.num_top, " of ", args.vocab_size));
   }

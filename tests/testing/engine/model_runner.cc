@@ -90,7 +90,7 @@ absl::Status ModelRunner::Step(absl::Span<const Slice> slices) {
   const bool asks_for_best = !traces_ && model_->is_asynchronous();
   RowDraw greedy;
   greedy.draw.temperature = 0.0;
-  std::vector<TokenId> best_tokens(slices.size());
+  std::vector<TokenId> drawn(slices.size());
   for (const Slice& slice : slices) {
     Sequence& s = sequences_[slice.sequence];
     BatchSequence part;
@@ -107,7 +107,7 @@ absl::Status ModelRunner::Step(absl::Span<const Slice> slices) {
     }
     if (asks_for_best) {
       part.draws = absl::MakeConstSpan(&greedy, 1);
-      part.drawn = &best_tokens[batch.size()];
+      part.drawn = &drawn[batch.size()];
     }
     batch.push_back(part);
   }
@@ -128,7 +128,7 @@ absl::Status ModelRunner::Step(absl::Span<const Slice> slices) {
   for (size_t i = 0; i < slices.size(); ++i) {
     Sequence& s = sequences_[slices[i].sequence];
     s.num_computed += slices[i].num_rows;
-    if (asks_for_best) s.best_tokens.push_back(best_tokens[i]);
+    if (asks_for_best) s.drawn.push_back(drawn[i]);
   }
   return absl::OkStatus();
 }

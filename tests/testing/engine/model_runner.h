@@ -38,7 +38,7 @@ class ModelRunner {
     std::vector<LayerBlocks> blocks;  // [num_layers]
     // Where the device copies logits and steps are not traced: by the last row
     // of each step.
-    std::vector<TokenId> best_tokens;
+    std::vector<TokenId> drawn;
     // Of traced steps. Sets as attention read them: by (layer, tile, head), a
     // bit a block.
     std::map<std::vector<int32_t>, std::vector<bool>> sets;
