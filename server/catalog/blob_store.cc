@@ -22,6 +22,7 @@
 #include "base/sha256.h"
 #include "base/status_macros.h"
 #include "engine/errors.h"
+#include "server/catalog/folder.h"
 #include "server/catalog/storage_error.h"
 
 namespace seer {
@@ -105,9 +106,7 @@ bool IsServerMadeId(absl::string_view id) {
 }
 
 absl::StatusOr<BlobStore> BlobStore::Open(const std::string& folder) {
-  if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
-    return StorageError(errno, "make", folder);
-  }
+  SEER_RETURN_IF_ERROR(MakeFolder(folder));
   return BlobStore(folder);
 }
 
@@ -117,15 +116,6 @@ std::string BlobStore::PathOf(absl::string_view id) const {
 
 std::string BlobStore::PartialPath(absl::string_view id) const {
   return absl::StrCat(folder_, "/", id, kPartial);
-}
-
-absl::Status BlobStore::SyncFolder() const {
-  const File folder(folder_, O_RDONLY | O_DIRECTORY);
-  if (!folder.is_open()) return folder.Error("open");
-  if (FaultPoint("blob.sync_folder") || fsync(folder.fd()) != 0) {
-    return folder.Error("sync");
-  }
-  return absl::OkStatus();
 }
 
 absl::Status BlobStore::Append(absl::string_view id, int64_t offset,
@@ -155,7 +145,7 @@ absl::Status BlobStore::Sync(absl::string_view id) {
     SEER_RETURN_IF_ERROR(file.Sync());
   }
   // The file may be new.
-  return SyncFolder();
+  return SyncFolder(folder_);
 }
 
 absl::Status BlobStore::Publish(absl::string_view id) {
@@ -163,7 +153,7 @@ absl::Status BlobStore::Publish(absl::string_view id) {
       rename(PartialPath(id).c_str(), PathOf(id).c_str()) != 0) {
     return StorageError(errno, "rename", PartialPath(id));
   }
-  return SyncFolder();
+  return SyncFolder(folder_);
 }
 
 absl::Status BlobStore::Seal(absl::string_view id, int64_t size,
@@ -179,7 +169,7 @@ absl::Status BlobStore::Seal(absl::string_view id, int64_t size,
                             "the content has another SHA-256 than it should"),
                         {"SHA256_MISMATCH", {}, {}});
     }
-    if (whole) return SyncFolder();
+    if (whole) return SyncFolder(folder_);
     SEER_RETURN_IF_ERROR(file.Sync());
   }
   return Publish(id);

@@ -72,7 +72,6 @@ class BlobStore {
   std::string PartialPath(absl::string_view id) const;
   // Renames a partial blob that is on disk.
   absl::Status Publish(absl::string_view id);
-  absl::Status SyncFolder() const;
 
   std::string folder_;
 };

@@ -1,8 +1,5 @@
 #include "server/catalog/catalog.h"
 
-#include <sys/stat.h>
-
-#include <cerrno>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,9 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "server/catalog/folder.h"
 #include "server/catalog/refusals.h"
 #include "server/catalog/schema.h"
-#include "server/catalog/storage_error.h"
 
 namespace seer {
 namespace {
@@ -31,10 +28,9 @@ absl::Status QuickCheck(Database& database) {
 absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(
     const CatalogOptions& options) {
   SEER_RETURN_IF_ERROR(options.Validate());
-  const std::string& folder = options.folder;
-  if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
-    return StorageError(errno, "make", folder);
-  }
+  SEER_RETURN_IF_ERROR(MakeFolder(options.folder));
+  // SQLite refuses a path with a symbolic link anywhere on it.
+  SEER_ASSIGN_OR_RETURN(const std::string folder, RealPath(options.folder));
   SEER_ASSIGN_OR_RETURN(FileLock lock, FileLock::Acquire(folder + "/lock"));
   SEER_ASSIGN_OR_RETURN(BlobStore blobs, BlobStore::Open(folder + "/blobs"));
   SEER_ASSIGN_OR_RETURN(const std::vector<BlobStore::Entry> entries,

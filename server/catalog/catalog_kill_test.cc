@@ -39,7 +39,7 @@ uint64_t first_seed = 1;
 
 // One in four kills comes at a random moment, the others in turn at these.
 constexpr const char* kPoints[] = {
-    "upload.create", "blob.write",    "blob.sync",      "blob.sync_folder",
+    "upload.create", "blob.write",    "blob.sync",      "folder.sync",
     "upload.commit", "blob.rename",   "upload.finish",  "upload.fail",
     "upload.delete", "blob.remove",   "catalog.delete", "job.create",
     "job.start",     "job.pause",     "job.resume",     "job.cancel",
@@ -155,7 +155,8 @@ class CatalogKillTest : public testing::Test {
     deadly_point = by_point ? kPoints[next_point_++ % kNumPoints] : nullptr;
     // What every operation passes must not always meet the first of them.
     const bool often = by_point && (absl::StartsWith(deadly_point, "blob.") ||
-                                    absl::StartsWith(deadly_point, "data"));
+                                    absl::StartsWith(deadly_point, "data") ||
+                                    absl::StartsWith(deadly_point, "folder"));
     passes_left = static_cast<int>(1 + random() % (often ? 50 : 4));
     const int microseconds = static_cast<int>(random() % 100'000);
     int ends[2];

@@ -2,14 +2,17 @@
 
 #include <sqlite3.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
+#include "base/fault_point.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/catalog/catalog.h"
 #include "tests/testing/server/temporary_catalog.h"
+#include "tests/testing/temporary_folder.h"
 
 namespace seer {
 namespace {
@@ -22,6 +25,13 @@ void Execute(const std::string& path, const char* sql) {
   EXPECT_EQ(sqlite3_exec(database, sql, nullptr, nullptr, nullptr), SQLITE_OK)
       << sqlite3_errmsg(database);
   sqlite3_close(database);
+}
+
+int num_folder_syncs = 0;
+
+int CountFolderSyncs(const char* point) {
+  if (std::strcmp(point, "folder.sync") == 0) ++num_folder_syncs;
+  return 0;
 }
 
 class CatalogOpenTest : public testing::Test {
@@ -94,6 +104,38 @@ TEST_F(CatalogOpenTest, SweepsWhatNoRowHas) {
   EXPECT_TRUE(std::filesystem::exists(catalog_.blobs() + "/KEEP.txt"));
   EXPECT_TRUE(
       std::filesystem::exists(catalog_->GetDataset(dataset).value().path));
+}
+
+TEST_F(CatalogOpenTest, BehindASymbolicLink) {
+  const std::string dataset = catalog_.AddDataset("text");
+  catalog_.Close();
+  const std::string parent =
+      std::filesystem::path(catalog_.options().folder).parent_path();
+  const TemporaryFolder links;
+  CatalogOptions options;
+  // Of the parent and of the folder itself.
+  std::filesystem::create_symlink(parent, links.path() + "/parent");
+  std::filesystem::create_symlink(catalog_.options().folder,
+                                  links.path() + "/itself");
+  for (const char* name : {"/parent/state", "/itself"}) {
+    options.folder = links.path() + name;
+    const auto catalog = Catalog::Open(options);
+    ASSERT_TRUE(catalog.ok()) << catalog.status();
+    EXPECT_TRUE((*catalog)->GetDataset(dataset).ok());
+  }
+}
+
+TEST_F(CatalogOpenTest, MakesItsFoldersOnDisk) {
+  const TemporaryFolder parent;
+  CatalogOptions options;
+  options.folder = parent.path() + "/state/";
+  for (const int num_syncs : {2, 0}) {  // its parent's, its own; then none
+    num_folder_syncs = 0;
+    SetFaultHook(&CountFolderSyncs);
+    EXPECT_TRUE(Catalog::Open(options).ok());
+    SetFaultHook(nullptr);
+    EXPECT_EQ(num_folder_syncs, num_syncs);
+  }
 }
 
 TEST_F(CatalogOpenTest, MissingParent) {
