@@ -19,7 +19,9 @@
 namespace seer {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
 std::string Digest(absl::string_view bytes) {
@@ -63,6 +65,14 @@ class BlobStoreTest : public testing::Test {
   const std::string blobs_ = folder_.path() + "/blobs";
   BlobStore store_ = BlobStore::Open(blobs_).value();
 };
+
+TEST_F(BlobStoreTest, ErrorsNameNoPath) {
+  SetFaultHook(&FailWrite<EIO>);
+  const absl::Status status = store_.Append("a", 0, "x");
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr(folder_.path())));
+  EXPECT_THAT(std::string(status.message()), HasSubstr(std::strerror(EIO)));
+}
 
 TEST_F(BlobStoreTest, GrowsAndIsSealed) {
   ASSERT_TRUE(store_.Append("a", 0, "hello ").ok());

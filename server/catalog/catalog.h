@@ -57,7 +57,7 @@ class Catalog {
   // INVALID_ARGUMENT: options. ALREADY_EXISTS: another process holds the
   // folder. FAILED_PRECONDITION: not a catalog, or one of a newer server, or
   // its database is gone while its blobs are there. DATA_LOSS: the database is
-  // damaged. Messages are for the operator and name paths.
+  // damaged. The log names the file of an error.
   static absl::StatusOr<std::unique_ptr<Catalog>> Open(
       const CatalogOptions& options);
 
@@ -79,7 +79,8 @@ class Catalog {
   // Writes `bytes` at `offset`, the end of what was written before, or the
   // committed size, which drops what came after it. Returns the new end, which
   // is on disk only up to the committed size: after options.sync_bytes, and by
-  // CommitUpload. After an error the end is the committed size.
+  // CommitUpload. After an error of the disk the end is the committed size,
+  // after those below as it was.
   // OUT_OF_RANGE: UPLOAD_OFFSET, a gap; UPLOAD_SIZE, too much. ABORTED,
   // UPLOAD_BUSY: another thread is at it. FAILED_PRECONDITION, UPLOAD_ENDED:
   // it takes no bytes any more.

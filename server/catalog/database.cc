@@ -55,18 +55,23 @@ absl::Status Database::Error(int code, absl::string_view action) const {
       break;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+      Log(LogLevel::kError, "catalog: the file is damaged, or no database",
+          {{"path", path_}});
       return absl::DataLossError(
-          absl::StrCat(path_, " is damaged, or no database"));
+          "the catalog's database is damaged, or no database");
     case SQLITE_BUSY:
       return absl::AlreadyExistsError(
-          absl::StrCat(path_, " is in use by another program"));
+          "the catalog's database is in use by another program");
     default:
       break;
   }
+  const std::string cause =
+      absl::StrCat(sqlite3_errstr(code), connection_ == nullptr ? "" : ": ",
+                   connection_ == nullptr ? "" : sqlite3_errmsg(connection_));
+  Log(LogLevel::kError, "catalog: the database failed",
+      {{"action", action}, {"path", path_}, {"error", cause}});
   return absl::InternalError(
-      absl::StrCat("cannot ", action, " ", path_, ": ", sqlite3_errstr(code),
-                   connection_ == nullptr ? "" : ": ",
-                   connection_ == nullptr ? "" : sqlite3_errmsg(connection_)));
+      absl::StrCat("cannot ", action, " the catalog's database: ", cause));
 }
 
 absl::Status Database::Execute(const std::string& sql) {

@@ -29,8 +29,8 @@ absl::Status StorageError(int error, absl::string_view action,
           absl::FailedPreconditionError("the server may not write its disk"),
           {"READ_ONLY", {}, {}});
     default:
-      return absl::InternalError(
-          absl::StrCat("cannot ", action, " ", path, ": ", cause));
+      return absl::InternalError(absl::StrCat("the server cannot ", action,
+                                              " its durable state: ", cause));
   }
 }
 

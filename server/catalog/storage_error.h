@@ -7,7 +7,8 @@
 namespace seer {
 
 // A failed system call on durable state, in words for clients, which name no
-// path; the log gets `action` ("write") and `path`. By `error`, an errno:
+// path: only the log gets that. `action` is what was tried ("write"). By
+// `error`, an errno:
 //   ENOSPC, EDQUOT, EFBIG    RESOURCE_EXHAUSTED, reason DISK_FULL
 //   EROFS, EACCES, EPERM     FAILED_PRECONDITION, reason READ_ONLY
 //   any other                INTERNAL
