@@ -18,6 +18,11 @@ namespace seer {
 // turns one into the other. So whatever a crash interrupts, a file's name tells
 // what it is, and whoever keeps the list of ids can sweep the rest.
 //
+// base/file/atomic_file.h writes a whole file too, under a temporary name that
+// nobody knows after a crash. Here that is `ID.partial`, which a sweep finds;
+// uploads end as Put does; each step is a fault point; a full disk has a
+// reason.
+//
 // Thread-safe, but for one blob written by two threads. Errors of system calls
 // are StorageError's; that of a missing blob is NOT_FOUND. Blocks on the disk.
 class BlobStore {

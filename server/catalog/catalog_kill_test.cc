@@ -138,10 +138,17 @@ class CatalogKillTest : public testing::Test {
  protected:
   // Begins anew.
   void MakeCatalog() {
+    MakeFolder();
+    OpenCatalog();
+  }
+  void MakeFolder() {
     folder_.emplace(QuickDisk());
     options_ = CatalogOptions();
     options_.folder = folder_->path() + "/state";
     options_.sync_bytes = 100'000;
+  }
+  // To see what there is, and to close it again.
+  void OpenCatalog() {
     auto catalog = Catalog::Open(options_);
     ASSERT_TRUE(catalog.ok()) << catalog.status();
     known_ = StateOf(**catalog);
@@ -187,6 +194,33 @@ class CatalogKillTest : public testing::Test {
   std::map<std::string, int> kills_;
   int next_point_ = 0;
 };
+
+// At each pass of the points that a catalog comes by where it begins.
+TEST_F(CatalogKillTest, AFirstOpenIsDoneOrBegunAnew) {
+  for (const char* point : {"folder.sync", "catalog.migrate"}) {
+    int num_kills_there = 0;
+    for (bool killed = true; killed;) {
+      SCOPED_TRACE(absl::StrCat("pass ", num_kills_there + 1, " of ", point));
+      ASSERT_NO_FATAL_FAILURE(MakeFolder());
+      deadly_point = point;
+      passes_left = num_kills_there + 1;
+      const pid_t child = fork();
+      if (child == 0) {
+        SetLogLevel(LogLevel::kError);
+        SetFaultHook(&DieThere);
+        _exit(Catalog::Open(options_).ok() ? 0 : 1);
+      }
+      int status = 0;
+      ASSERT_EQ(waitpid(child, &status, 0), child);
+      killed = WIFSIGNALED(status);
+      if (killed) ++num_kills_there;
+      if (!killed) ASSERT_EQ(WEXITSTATUS(status), 0);
+      ASSERT_NO_FATAL_FAILURE(OpenCatalog());
+      EXPECT_EQ(known_.size(), 1u) << "beside the rollout there is nothing";
+    }
+    EXPECT_EQ(num_kills_there, 2);
+  }
+}
 
 TEST_F(CatalogKillTest, EverythingIsDoneOrNotDone) {
   SetLogLevel(LogLevel::kWarning);
