@@ -159,6 +159,14 @@ void Catalog::Drop(const std::string& blob) {
       {{"blob", blob}, {"error", removed.ToString()}});
 }
 
+void Catalog::DropUnnamed(const std::string& blob) {
+  {
+    MutexLock lock(&mutex_);
+    if (!database_->Settle().ok()) return;
+  }
+  Drop(blob);
+}
+
 absl::StatusOr<int64_t> Catalog::CountOf(absl::string_view sql) {
   Query query(*database_, sql);
   const int64_t count = query.Next() ? query.Int(0) : 0;

@@ -40,7 +40,9 @@ struct RecoveryReport {
 // Rows in SQLite and blobs as files, in one folder that one process holds.
 //
 // A call that returns OK is on disk; one that fails has changed nothing, but
-// where said. A crash at any instruction leaves each call done or not done.
+// where said. A crash at any instruction leaves each call done or not done; so
+// does one that comes after a call whose commit the disk failed, INTERNAL, and
+// before the next change.
 //
 // Thread-safe. Every call blocks on the disk: never call from a gRPC or engine
 // thread. SealUpload and AppendToUpload hold up only their own upload.
@@ -248,6 +250,9 @@ class Catalog {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Removes a blob that no row has; where that fails the next Open sweeps it.
   void Drop(const std::string& blob);
+  // Of a change that failed: drops what it would have named, unless its commit
+  // may yet turn out to be done; then the next Open sees.
+  void DropUnnamed(const std::string& blob);
 
   absl::Status CheckUploadQuotas(const NewUpload& spec)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

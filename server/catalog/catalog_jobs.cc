@@ -214,7 +214,7 @@ absl::Status Catalog::SaveCheckpoint(
         row.record.attempts = 0;
         return true;
       }).status();
-  if (!saved.ok()) Drop(blob);
+  if (!saved.ok()) DropUnnamed(blob);
   return saved;
 }
 
@@ -265,7 +265,7 @@ absl::StatusOr<GateSet> Catalog::CompleteJob(
         return true;
       }).status();
   if (!completed.ok()) {
-    Drop(blob);
+    DropUnnamed(blob);
     return completed;
   }
   Drop(unused);

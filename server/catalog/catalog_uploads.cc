@@ -169,6 +169,11 @@ absl::StatusOr<int64_t> Catalog::AppendToUpload(absl::string_view id,
   }
   if (bytes.empty()) return turn.end;
   turn.end = upload.committed_size;  // until the bytes are there
+  {
+    // What is cut off now may have been counted by a commit that failed.
+    MutexLock lock(&mutex_);
+    SEER_RETURN_IF_ERROR(database_->Settle());
+  }
   SEER_RETURN_IF_ERROR(blobs_.Append(turn.row.blob, offset, bytes));
   turn.end = offset + size;
   if (turn.end - upload.committed_size >= options_.sync_bytes) {

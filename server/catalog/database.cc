@@ -81,6 +81,33 @@ absl::Status Database::Execute(const std::string& sql) {
   return Error(code, "change");
 }
 
+absl::Status Database::Commit() {
+  const int code =
+      sqlite3_exec(connection_, "COMMIT", nullptr, nullptr, nullptr);
+  if (code == SQLITE_OK) return absl::OkStatus();
+  // A full disk cuts the pages off before the last, which would count.
+  if ((code & 0xff) != SQLITE_FULL) settled_ = false;
+  return Error(code, "commit");
+}
+
+absl::Status Database::Settle() {
+  if (settled_) return absl::OkStatus();
+  Transaction transaction(*this, "database.settle");
+  SEER_RETURN_IF_ERROR(transaction.status());
+  int64_t version = 0;
+  {
+    Query query(*this, "PRAGMA user_version");
+    if (query.Next()) version = query.Int(0);
+    SEER_RETURN_IF_ERROR(query.status());
+  }
+  // Unlike a row that stays as it is, this always makes a page to write.
+  SEER_RETURN_IF_ERROR(
+      Execute(absl::StrCat("PRAGMA user_version = ", version)));
+  SEER_RETURN_IF_ERROR(transaction.Commit());
+  settled_ = true;
+  return absl::OkStatus();
+}
+
 int64_t Database::NumChanged() const { return sqlite3_changes64(connection_); }
 
 void Query::Prepare(absl::string_view sql) {
@@ -161,7 +188,7 @@ Transaction::~Transaction() {
 absl::Status Transaction::Commit() {
   SEER_RETURN_IF_ERROR(status_);
   if (FaultPoint(name_)) return StorageError(errno, "commit", name_);
-  SEER_RETURN_IF_ERROR(database_.Execute("COMMIT"));
+  SEER_RETURN_IF_ERROR(database_.Commit());
   open_ = false;
   // The commit stands, whatever the hook says.
   static_cast<void>(FaultPoint(name_));

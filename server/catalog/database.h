@@ -36,15 +36,24 @@ class Database {
   // Rows that the last statement changed.
   int64_t NumChanged() const;
 
+  // Whoever removes what a failed change named calls this first. Where a sync
+  // failed in a commit, its pages are in the WAL's file all the same, and the
+  // next Open after a crash may find it done. This writes over them; it does
+  // nothing where no commit failed so. After an error the doubt remains.
+  absl::Status Settle();
+
  private:
   friend class Query;
+  friend class Transaction;
   Database(sqlite3* connection, std::string path)
       : connection_(connection), path_(std::move(path)) {}
   // The status of SQLite's result code `code`, not that of success.
   absl::Status Error(int code, absl::string_view action) const;
+  absl::Status Commit();
 
   sqlite3* const connection_;
   const std::string path_;
+  bool settled_ = true;
 };
 
 // One statement with its parameters, each `?` of it in turn.
