@@ -48,8 +48,10 @@ struct CalibrationProgress {
 // Measured on held-out data; see GateQuality in gate_admin.proto.
 struct GateQuality {
   struct Recall {
-    double density = 0;
+    double density = 0;  // asked for
+    double realized_density = 0;
     double mass_recall = 0;
+    double oracle_mass_recall = 0;
     double block_recall = 0;
   };
   struct Layer {

@@ -120,7 +120,9 @@ void Visit(Visitor&& visit, Record& record) {
     visit("recalls", record.recalls);
   } else if constexpr (kIs<Record, GateQuality::Recall>) {
     visit("density", record.density);
+    visit("realized_density", record.realized_density);
     visit("mass_recall", record.mass_recall);
+    visit("oracle_mass_recall", record.oracle_mass_recall);
     visit("block_recall", record.block_recall);
   } else if constexpr (kIs<Record, GateQuality::Perplexity>) {
     visit("density", record.density);

@@ -42,7 +42,9 @@ TEST(RecordJsonTest, SpecComesBackExactly) {
 
 TEST(RecordJsonTest, QualityIsNested) {
   GateQuality quality;
-  quality.layers = {{0.25, {{0.5, 0.99, 0.9}, {0.2, 0.9, 0.7}}}, {0.5, {}}};
+  quality.layers = {
+      {0.25, {{0.5, 0.51, 0.99, 0.995, 0.9}, {0.2, 0.22, 0.9, 0.95, 0.7}}},
+      {0.5, {}}};
   quality.perplexities = {{0.5, 12.5}};
   quality.dense_perplexity = 12;
   quality.num_tokens = 1 << 20;
@@ -51,6 +53,10 @@ TEST(RecordJsonTest, QualityIsNested) {
   EXPECT_EQ(ToJson(back), ToJson(quality));
   ASSERT_THAT(back.layers, SizeIs(2));
   ASSERT_THAT(back.layers[0].recalls, SizeIs(2));
+  EXPECT_EQ(back.layers[0].recalls[1].density, 0.2);
+  EXPECT_EQ(back.layers[0].recalls[1].realized_density, 0.22);
+  EXPECT_EQ(back.layers[0].recalls[1].mass_recall, 0.9);
+  EXPECT_EQ(back.layers[0].recalls[1].oracle_mass_recall, 0.95);
   EXPECT_EQ(back.layers[0].recalls[1].block_recall, 0.7);
   EXPECT_EQ(back.perplexities[0].perplexity, 12.5);
 }
