@@ -101,6 +101,7 @@ class Catalog {
 
   // Finalizing takes two calls, between which the caller reads the file:
   //   SealUpload, then FinishDataset, FinishGateSet or FailUpload.
+  // Sealing moves the expiry as writing does.
   // FAILED_PRECONDITION: UPLOAD_INCOMPLETE, with size and committed size;
   // SHA256_MISMATCH, which fails the upload; UPLOAD_ENDED, it has failed. Of a
   // finalized upload only `upload` is set. Other errors as AppendToUpload.
@@ -262,6 +263,9 @@ class Catalog {
   absl::StatusOr<Turn> BeginTurn(absl::string_view id);
   void EndTurn(const Turn& turn);
   absl::Status Commit(Turn& turn, absl::Time now);
+  // Moves its expiry.
+  absl::Status Renew(Turn& turn, absl::Time now);
+  absl::Status Delete(Turn& turn);
   // Ends the turn's upload; its blob is for the caller to drop, or to keep.
   absl::Status EndUpload(Turn& turn, UploadState state, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -30,8 +30,8 @@ struct CatalogOptions {
   // An upload is brought to disk whenever so much was appended: [1, 2^40]. A
   // crash costs at most that, a sync some milliseconds.
   int64_t sync_bytes = int64_t{8} << 20;
-  // Uploads that nothing was written to for so long expire; ended ones are
-  // forgotten then. At least a second.
+  // Uploads that nothing was written to for so long, nor sealed, expire; ended
+  // ones are forgotten then. At least a second.
   absl::Duration upload_lifetime = absl::Hours(24);
 
   // INVALID_ARGUMENT, naming the option that is out of range.

@@ -148,6 +148,21 @@ absl::Status Catalog::Commit(Turn& turn, absl::Time now) {
   return absl::OkStatus();
 }
 
+absl::Status Catalog::Renew(Turn& turn, absl::Time now) {
+  UploadRow next = turn.row;
+  next.record.expire_time = now + options_.upload_lifetime;
+  if (next.record.expire_time == turn.row.record.expire_time) {
+    return absl::OkStatus();
+  }
+  MutexLock lock(&mutex_);
+  Transaction transaction(*database_, "upload.renew");
+  SEER_RETURN_IF_ERROR(transaction.status());
+  SEER_RETURN_IF_ERROR(Update(*database_, next));
+  SEER_RETURN_IF_ERROR(transaction.Commit());
+  turn.row = std::move(next);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<int64_t> Catalog::AppendToUpload(absl::string_view id,
                                                 int64_t offset,
                                                 absl::string_view bytes,
@@ -213,6 +228,10 @@ absl::StatusOr<Page<Upload>> Catalog::ListUploads(const PageRequest& page) {
 absl::Status Catalog::DeleteUpload(absl::string_view id) {
   SEER_ASSIGN_OR_RETURN(Turn turn, BeginTurn(id));
   const absl::Cleanup end_turn = [&] { EndTurn(turn); };
+  return Delete(turn);
+}
+
+absl::Status Catalog::Delete(Turn& turn) {
   {
     MutexLock lock(&mutex_);
     Transaction transaction(*database_, "upload.delete");
@@ -237,10 +256,16 @@ absl::StatusOr<int64_t> Catalog::ExpireUploads(absl::Time now) {
   }
   int64_t num_deleted = 0;
   for (const UploadRow& row : rows) {
-    const absl::Status deleted = DeleteUpload(row.record.id);
+    absl::StatusOr<Turn> turn = BeginTurn(row.record.id);
     // One that somebody works at, or has just deleted, is none of ours.
-    if (absl::IsAborted(deleted) || absl::IsNotFound(deleted)) continue;
-    SEER_RETURN_IF_ERROR(deleted);
+    if (absl::IsAborted(turn.status()) || absl::IsNotFound(turn.status())) {
+      continue;
+    }
+    SEER_RETURN_IF_ERROR(turn.status());
+    const absl::Cleanup end_turn = [&] { EndTurn(*turn); };
+    // Nor is one that was written to since.
+    if (turn->row.record.expire_time > now) continue;
+    SEER_RETURN_IF_ERROR(Delete(*turn));
     ++num_deleted;
   }
   return num_deleted;
@@ -290,6 +315,7 @@ absl::StatusOr<SealedUpload> Catalog::SealUpload(absl::string_view id,
         Fail(turn, {reason->reason, std::string(sealed.message())}, now));
   }
   SEER_RETURN_IF_ERROR(sealed);
+  SEER_RETURN_IF_ERROR(Renew(turn, now));
   return SealedUpload{upload, blobs_.PathOf(turn.row.blob)};
 }
 

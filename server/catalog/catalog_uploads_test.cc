@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "base/fault_point.h"
@@ -39,6 +40,20 @@ absl::Status* called_again = nullptr;
 int CallAgain(const char* point) {
   if (std::strcmp(point, "blob.write") == 0) {
     *called_again = busy_catalog->CommitUpload(*busy_upload, kNow).status();
+  }
+  return 0;
+}
+
+std::vector<std::string>* busy_uploads = nullptr;
+
+// Writes to every upload that no call works at, while one is being removed.
+int WriteToAll(const char* point) {
+  if (std::strcmp(point, "blob.remove") != 0) return 0;
+  const absl::Time later = kNow + absl::Hours(1);
+  for (const std::string& id : *busy_uploads) {
+    if (busy_catalog->AppendToUpload(id, 0, "x", later).ok()) {
+      busy_catalog->CommitUpload(id, later).value();
+    }
   }
   return 0;
 }
@@ -212,6 +227,30 @@ TEST_F(UploadsTest, DeletedAndExpiredUploadsFreeTheirBytes) {
   EXPECT_EQ(catalog_->GetUpload(expired).status().code(),
             absl::StatusCode::kNotFound);
   EXPECT_TRUE(std::filesystem::is_empty(catalog_.blobs()));
+}
+
+TEST_F(UploadsTest, SealingMovesTheExpiry) {
+  const std::string id = catalog_.AddUpload(UploadKind::kDataset, "text");
+  const absl::Duration lifetime = catalog_.options().upload_lifetime;
+  const absl::Time late = kNow + lifetime - absl::Seconds(1);
+  const SealedUpload sealed = catalog_->SealUpload(id, late).value();
+  EXPECT_EQ(sealed.upload.expire_time, late + lifetime);
+  EXPECT_EQ(catalog_->ExpireUploads(kNow + lifetime).value(), 0);
+  EXPECT_TRUE(catalog_->FinishDataset(id, {1, {}}, late).ok());
+}
+
+TEST_F(UploadsTest, OneThatIsWrittenToWhileOthersExpireStays) {
+  std::vector<std::string> ids = {Create("hello"), Create("world")};
+  busy_catalog = &*catalog_;
+  busy_uploads = &ids;
+  SetFaultHook(&WriteToAll);
+  EXPECT_EQ(catalog_->ExpireUploads(kNow + catalog_.options().upload_lifetime)
+                .value(),
+            1);
+  SetFaultHook(nullptr);
+  const Page<Upload> left = catalog_->ListUploads({10, ""}).value();
+  ASSERT_THAT(left.items, SizeIs(1));
+  EXPECT_EQ(left.items[0].committed_size, 1);
 }
 
 TEST_F(UploadsTest, Pages) {
