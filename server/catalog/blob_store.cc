@@ -80,6 +80,7 @@ class File {
     Sha256 digest;
     std::vector<uint8_t> buffer(kReadBytes);
     for (int64_t offset = 0;;) {
+      if (FaultPoint("blob.read")) return Error("read");
       const ssize_t size = pread(fd_, buffer.data(), buffer.size(), offset);
       if (size < 0) {
         if (errno == EINTR) continue;

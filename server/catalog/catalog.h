@@ -177,10 +177,13 @@ class Catalog {
   absl::StatusOr<Page<GateSet>> ListGateSets(absl::string_view model,
                                              const PageRequest& page);
   // Reads the file and compares its digest; damage found is kept as by
-  // MarkGateSetDamaged. FAILED_PRECONDITION, DAMAGED.
+  // MarkGateSetDamaged. NOT_FOUND also where it goes meanwhile.
+  // FAILED_PRECONDITION, DAMAGED.
   absl::Status VerifyGateSet(absl::string_view id);
   // Until the server stops, or the file is uploaded anew: not to be activated.
-  void MarkGateSetDamaged(absl::string_view id, const Failure& damage);
+  // `read` is as GetGateSet answered before its file was read: does nothing
+  // where the gate set has another file by now, or is gone.
+  void MarkGateSetDamaged(const GateSet& read, const Failure& damage);
   // FAILED_PRECONDITION, IN_USE: stable, canary or previous of a rollout.
   absl::Status DeleteGateSet(absl::string_view id);
 
@@ -282,6 +285,8 @@ class Catalog {
   absl::StatusOr<GateSetRow> Keep(GateSetRow row, std::string& unused)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  void NoteUnusable(const GateSetRow& row, const Failure& damage)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckActivatable(absl::string_view model, const std::string& id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Rollout> Write(absl::string_view model, RevisionRow row,

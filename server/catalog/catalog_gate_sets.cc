@@ -77,34 +77,45 @@ absl::StatusOr<Page<GateSet>> Catalog::ListGateSets(absl::string_view model,
 }
 
 absl::Status Catalog::VerifyGateSet(absl::string_view id) {
-  GateSetRow row;
-  {
-    MutexLock lock(&mutex_);
-    SEER_ASSIGN_OR_RETURN(row, FindGateSet(*database_, id));
-  }
-  const absl::StatusOr<std::string> digest = blobs_.DigestOf(row.blob);
-  if (absl::IsNotFound(digest.status())) {
-    MarkGateSetDamaged(id, {"MISSING", "its file is missing"});
-  } else {
-    SEER_RETURN_IF_ERROR(digest.status());
-    if (*digest != row.record.sha256) {
-      MarkGateSetDamaged(id, {"WRONG_DIGEST", "its file has another SHA-256"});
+  while (true) {
+    GateSetRow read;
+    {
+      MutexLock lock(&mutex_);
+      SEER_ASSIGN_OR_RETURN(read, FindGateSet(*database_, id));
     }
+    const absl::StatusOr<std::string> digest = blobs_.DigestOf(read.blob);
+    std::optional<Failure> found;
+    if (absl::IsNotFound(digest.status())) {
+      found = Failure{"MISSING", "its file is missing"};
+    } else {
+      SEER_RETURN_IF_ERROR(digest.status());
+      if (*digest != read.record.sha256) {
+        found = Failure{"WRONG_DIGEST", "its file has another SHA-256"};
+      }
+    }
+    MutexLock lock(&mutex_);
+    SEER_ASSIGN_OR_RETURN(const GateSetRow now, FindGateSet(*database_, id));
+    // One that was mended meanwhile is another file, to be read anew.
+    if (now.blob != read.blob) continue;
+    if (found) NoteUnusable(now, *found);
+    const std::optional<Failure> damage = DamageOf(now.blob);
+    return damage ? Damaged(*damage) : absl::OkStatus();
   }
-  MutexLock lock(&mutex_);
-  const std::optional<Failure> damage = DamageOf(row.blob);
-  return damage ? Damaged(*damage) : absl::OkStatus();
 }
 
-void Catalog::MarkGateSetDamaged(absl::string_view id, const Failure& damage) {
+void Catalog::MarkGateSetDamaged(const GateSet& read, const Failure& damage) {
   MutexLock lock(&mutex_);
-  const absl::StatusOr<GateSetRow> row = FindGateSet(*database_, id);
-  if (!row.ok()) return;
+  const absl::StatusOr<GateSetRow> row = FindGateSet(*database_, read.id);
+  if (!row.ok() || blobs_.PathOf(row->blob) != read.path) return;
+  NoteUnusable(*row, damage);
+}
+
+void Catalog::NoteUnusable(const GateSetRow& row, const Failure& damage) {
   Log(LogLevel::kError, "catalog: a gate set cannot be used",
-      {{"gate_set", id},
+      {{"gate_set", row.record.id},
        {"reason", damage.reason},
        {"problem", damage.message}});
-  damage_[row->blob] = damage;
+  damage_[row.blob] = damage;
 }
 
 absl::Status Catalog::DeleteGateSet(absl::string_view id) {

@@ -1,9 +1,13 @@
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "absl/time/time.h"
+#include "base/fault_point.h"
 #include "engine/errors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -17,6 +21,15 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 const absl::Time kNow = TestTime();
+
+std::function<void()> while_reading;
+
+int CallOnceWhileReading(const char* point) {
+  if (while_reading != nullptr && std::strcmp(point, "blob.read") == 0) {
+    std::exchange(while_reading, nullptr)();
+  }
+  return 0;
+}
 
 class RolloutsTest : public testing::Test {
  protected:
@@ -173,6 +186,29 @@ TEST_F(RolloutsTest, ADamagedGateSetIsSeenAndFallsBack) {
   EXPECT_EQ(catalog_.AddGateSet("gate b"), b_);
   EXPECT_TRUE(catalog_->VerifyGateSet(b_).ok());
   EXPECT_TRUE(MakeStable(b_).ok());
+}
+
+TEST_F(RolloutsTest, AGateSetThatIsMendedWhileItIsVerified) {
+  const std::string path = catalog_->GetGateSet(a_).value().path;
+  std::ofstream(path, std::ios::binary) << "gate ?";
+  const GateSet damaged = catalog_->GetGateSet(a_).value();
+  catalog_->MarkGateSetDamaged(damaged, {"INVALID", "it does not load"});
+  EXPECT_EQ(catalog_->GetGateSet(a_).value().damage->reason, "INVALID");
+  while_reading = [this] { EXPECT_EQ(catalog_.AddGateSet("gate a"), a_); };
+  SetFaultHook(&CallOnceWhileReading);
+  EXPECT_TRUE(catalog_->VerifyGateSet(a_).ok());
+  SetFaultHook(nullptr);
+  EXPECT_EQ(while_reading, nullptr);
+  // What is known of the file before says nothing of this one.
+  catalog_->MarkGateSetDamaged(damaged, {"INVALID", "it does not load"});
+  EXPECT_FALSE(catalog_->GetGateSet(a_).value().damage.has_value());
+}
+
+TEST_F(RolloutsTest, AGateSetThatGoesWhileItIsVerified) {
+  while_reading = [this] { EXPECT_TRUE(catalog_->DeleteGateSet(a_).ok()); };
+  SetFaultHook(&CallOnceWhileReading);
+  EXPECT_EQ(catalog_->VerifyGateSet(a_).code(), absl::StatusCode::kNotFound);
+  SetFaultHook(nullptr);
 }
 
 TEST_F(RolloutsTest, AMissingFileIsReportedAtTheStart) {
