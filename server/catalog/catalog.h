@@ -199,9 +199,10 @@ class Catalog {
   absl::StatusOr<Rollout> UpdateRollout(absl::string_view model,
                                         const RolloutChange& change,
                                         absl::Time now);
-  // Makes previous stable, and what was stable previous; ends the canary.
-  // `etag` may be empty. ABORTED, ETAG_MISMATCH. FAILED_PRECONDITION:
-  // NOTHING_TO_ROLL_BACK, where stable and previous are both empty; DAMAGED.
+  // Ends the canary, if there is one: stable stays. Else makes previous stable,
+  // and what was stable previous. `etag` may be empty. ABORTED, ETAG_MISMATCH.
+  // FAILED_PRECONDITION: NOTHING_TO_ROLL_BACK, where stable and previous are
+  // both empty; DAMAGED.
   absl::StatusOr<Rollout> RollBack(absl::string_view model,
                                    absl::string_view etag, bool validate_only,
                                    absl::Time now);

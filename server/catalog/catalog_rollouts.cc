@@ -122,16 +122,19 @@ absl::StatusOr<Rollout> Catalog::RollBack(absl::string_view model,
                         LastRevision(*database_, model));
   Rollout next = last.record.rollout;
   if (!etag.empty()) SEER_RETURN_IF_ERROR(CheckEtag(etag, next));
-  if (next.stable.empty() && next.previous.empty()) {
-    return Refusal(absl::StatusCode::kFailedPrecondition,
-                   "NOTHING_TO_ROLL_BACK", "no gate set was ever stable");
+  if (!next.canary.empty()) {
+    next.canary.clear();
+    next.canary_fraction = 0;
+  } else {
+    if (next.stable.empty() && next.previous.empty()) {
+      return Refusal(absl::StatusCode::kFailedPrecondition,
+                     "NOTHING_TO_ROLL_BACK", "no gate set was ever stable");
+    }
+    if (!next.previous.empty()) {
+      SEER_RETURN_IF_ERROR(CheckActivatable(model, next.previous));
+    }
+    std::swap(next.stable, next.previous);
   }
-  if (!next.previous.empty()) {
-    SEER_RETURN_IF_ERROR(CheckActivatable(model, next.previous));
-  }
-  std::swap(next.stable, next.previous);
-  next.canary.clear();
-  next.canary_fraction = 0;
   if (validate_only) return next;
   return Write(model,
                {last.seq, {std::move(next), RolloutCause::kRollback, ""}}, now);

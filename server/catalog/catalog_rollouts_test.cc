@@ -91,6 +91,33 @@ TEST_F(RolloutsTest, CanaryPromotionRollback) {
               IsEmpty());
 }
 
+TEST_F(RolloutsTest, RollbackOfACanaryKeepsStable) {
+  ASSERT_TRUE(MakeStable(b_).ok());
+  ASSERT_TRUE(MakeStable(a_).ok());
+  RolloutChange canary;
+  canary.canary = b_;
+  canary.canary_fraction = 0.25;
+  ASSERT_TRUE(Update(canary).ok());
+  Rollout rollout = catalog_->RollBack("m", "", false, kNow).value();
+  EXPECT_EQ(rollout.stable, a_);
+  EXPECT_EQ(rollout.previous, b_);
+  EXPECT_THAT(rollout.canary, IsEmpty());
+  EXPECT_EQ(rollout.canary_fraction, 0);
+  rollout = catalog_->RollBack("m", "", false, kNow).value();
+  EXPECT_EQ(rollout.stable, b_);
+  EXPECT_EQ(rollout.previous, a_);
+}
+
+TEST_F(RolloutsTest, RollbackOfACanaryBeforeAnyStable) {
+  RolloutChange canary;
+  canary.canary = b_;
+  ASSERT_TRUE(Update(canary).ok());
+  EXPECT_THAT(catalog_->RollBack("m", "", false, kNow).value().canary,
+              IsEmpty());
+  EXPECT_EQ(ReasonTextOf(catalog_->RollBack("m", "", false, kNow).status()),
+            "NOTHING_TO_ROLL_BACK");
+}
+
 TEST_F(RolloutsTest, OfTwoActivationsAtOnceOneWins) {
   RolloutChange first;
   first.etag = Current().etag;
