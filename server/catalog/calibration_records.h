@@ -102,8 +102,8 @@ struct CalibrationJob {
   CalibrationSpec spec;
   RequestKey request;
   JobState state = JobState::kQueued;
-  // Times it was started since its last checkpoint: a job that takes the server
-  // down each time it runs shows here.
+  // Times it was started since its last checkpoint, pause or orderly stop: a
+  // job that takes the server down each time it runs shows here.
   int64_t attempts = 0;
   bool has_checkpoint = false;
   CalibrationProgress progress;  // as of the checkpoint, or of its end

@@ -145,17 +145,22 @@ class Catalog {
 
   // Queued or running becomes running; counts an attempt.
   absl::StatusOr<CalibrationJob> StartJob(absl::string_view id, absl::Time now);
-  // Queued or running becomes paused; paused stays.
+  // Of a running job that is let go of in order, as where the server stops: it
+  // stays running, for JobsToRun, and has made no attempt.
+  absl::StatusOr<CalibrationJob> LetGoOfJob(absl::string_view id);
+  // Queued or running becomes paused, and has made no attempt; paused stays.
   absl::StatusOr<CalibrationJob> PauseJob(absl::string_view id);
   // Paused becomes queued; queued and running stay.
   absl::StatusOr<CalibrationJob> ResumeJob(absl::string_view id);
-  // Not ended, or cancelled, becomes cancelled.
-  absl::StatusOr<CalibrationJob> CancelJob(absl::string_view id,
-                                           absl::Time now);
-  // Of a job that has not ended.
-  absl::StatusOr<CalibrationJob> FailJob(absl::string_view id,
-                                         const Failure& failure,
-                                         absl::Time now);
+  // Not ended, or cancelled, becomes cancelled. `progress` is how far it came,
+  // unset: as far as is known here.
+  absl::StatusOr<CalibrationJob> CancelJob(
+      absl::string_view id, absl::Time now,
+      const std::optional<CalibrationProgress>& progress = std::nullopt);
+  // Of a job that has not ended. `progress` as in CancelJob.
+  absl::StatusOr<CalibrationJob> FailJob(
+      absl::string_view id, const Failure& failure, absl::Time now,
+      const std::optional<CalibrationProgress>& progress = std::nullopt);
   // Of a job that has not ended. The new checkpoint takes the place of the old
   // one, wholly or, after an error or a crash, not at all.
   absl::Status SaveCheckpoint(absl::string_view id,

@@ -1,4 +1,5 @@
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,9 +46,11 @@ void ForgetCheckpoint(JobRow& row) {
   row.record.has_checkpoint = false;
 }
 
-void End(JobRow& row, JobState state, absl::Time now) {
+void End(JobRow& row, JobState state, absl::Time now,
+         const std::optional<CalibrationProgress>& progress) {
   row.record.state = state;
   row.record.end_time = now;
+  if (progress) row.record.progress = *progress;
   ForgetCheckpoint(row);
 }
 
@@ -161,11 +164,20 @@ absl::StatusOr<CalibrationJob> Catalog::StartJob(absl::string_view id,
   });
 }
 
+absl::StatusOr<CalibrationJob> Catalog::LetGoOfJob(absl::string_view id) {
+  return ChangeJob(id, "job.let_go", [](JobRow& row) -> absl::StatusOr<bool> {
+    if (row.record.state != JobState::kRunning) return WrongState(row.record);
+    return std::exchange(row.record.attempts, 0) != 0;
+  });
+}
+
 absl::StatusOr<CalibrationJob> Catalog::PauseJob(absl::string_view id) {
   return ChangeJob(id, "job.pause", [](JobRow& row) -> absl::StatusOr<bool> {
     if (HasEnded(row.record.state)) return WrongState(row.record);
-    return std::exchange(row.record.state, JobState::kPaused) !=
-           JobState::kPaused;
+    if (row.record.state == JobState::kPaused) return false;
+    row.record.state = JobState::kPaused;
+    row.record.attempts = 0;
+    return true;
   });
 }
 
@@ -178,23 +190,24 @@ absl::StatusOr<CalibrationJob> Catalog::ResumeJob(absl::string_view id) {
   });
 }
 
-absl::StatusOr<CalibrationJob> Catalog::CancelJob(absl::string_view id,
-                                                  absl::Time now) {
+absl::StatusOr<CalibrationJob> Catalog::CancelJob(
+    absl::string_view id, absl::Time now,
+    const std::optional<CalibrationProgress>& progress) {
   return ChangeJob(id, "job.cancel", [&](JobRow& row) -> absl::StatusOr<bool> {
     if (row.record.state == JobState::kCancelled) return false;
     if (HasEnded(row.record.state)) return WrongState(row.record);
-    End(row, JobState::kCancelled, now);
+    End(row, JobState::kCancelled, now, progress);
     return true;
   });
 }
 
-absl::StatusOr<CalibrationJob> Catalog::FailJob(absl::string_view id,
-                                                const Failure& failure,
-                                                absl::Time now) {
+absl::StatusOr<CalibrationJob> Catalog::FailJob(
+    absl::string_view id, const Failure& failure, absl::Time now,
+    const std::optional<CalibrationProgress>& progress) {
   return ChangeJob(id, "job.fail", [&](JobRow& row) -> absl::StatusOr<bool> {
     if (HasEnded(row.record.state)) return WrongState(row.record);
     row.record.failure = failure;
-    End(row, JobState::kFailed, now);
+    End(row, JobState::kFailed, now, progress);
     return true;
   });
 }
@@ -258,10 +271,9 @@ absl::StatusOr<GateSet> Catalog::CompleteJob(
         }
         kept.record.display_name = row.record.spec.display_name;
         SEER_ASSIGN_OR_RETURN(kept, Keep(std::move(kept), unused));
-        row.record.progress = result.progress;
         row.record.quality = result.quality;
         row.record.gate_set_id = kept.record.id;
-        End(row, JobState::kSucceeded, now);
+        End(row, JobState::kSucceeded, now, result.progress);
         return true;
       }).status();
   if (!completed.ok()) {

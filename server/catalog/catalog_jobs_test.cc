@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -117,6 +118,19 @@ TEST_F(JobsTest, CountsAttemptsSinceTheLastCheckpoint) {
   EXPECT_EQ(catalog_->StartJob(id, kNow).value().attempts, 1);
 }
 
+TEST_F(JobsTest, APauseAndAnOrderlyStopAreNoAttempt) {
+  const std::string id = CreateRunning();
+  EXPECT_EQ(catalog_->PauseJob(id).value().attempts, 0);
+  ASSERT_TRUE(catalog_->ResumeJob(id).ok());
+  EXPECT_EQ(ReasonTextOf(catalog_->LetGoOfJob(id).status()), "JOB_STATE");
+  EXPECT_EQ(catalog_->StartJob(id, kNow).value().attempts, 1);
+  for (int stop = 0; stop < 2; ++stop) {
+    EXPECT_EQ(catalog_->LetGoOfJob(id).value().state, JobState::kRunning);
+    EXPECT_EQ(catalog_->GetJob(id).value().attempts, 0);
+  }
+  EXPECT_THAT(catalog_->JobsToRun().value(), SizeIs(1));
+}
+
 TEST_F(JobsTest, StatesAllowWhatTheySay) {
   const std::string id = Create();
   EXPECT_EQ(catalog_->PauseJob(id).value().state, JobState::kPaused);
@@ -149,6 +163,23 @@ TEST_F(JobsTest, FailsWithItsReason) {
   EXPECT_EQ(job.state, JobState::kFailed);
   EXPECT_EQ(job.failure->reason, "DIVERGED");
   EXPECT_EQ(job.failure->message, "layer 3 at step 7");
+}
+
+TEST_F(JobsTest, KeepsHowFarItCame) {
+  CalibrationProgress progress;
+  progress.step = 17;
+  for (const bool is_told : {true, false}) {
+    const int step = is_told ? 17 : 10;
+    const auto told = is_told ? std::make_optional(progress) : std::nullopt;
+    const std::string failed = CreateRunning();
+    ASSERT_TRUE(Save(failed, "state", 10).ok());
+    catalog_->FailJob(failed, {"DIVERGED", ""}, kNow, told).value();
+    EXPECT_EQ(catalog_->GetJob(failed).value().progress.step, step);
+    const std::string cancelled = CreateRunning();
+    ASSERT_TRUE(Save(cancelled, "state", 10).ok());
+    catalog_->CancelJob(cancelled, kNow, told).value();
+    EXPECT_EQ(catalog_->GetJob(cancelled).value().progress.step, step);
+  }
 }
 
 TEST_F(JobsTest, ADamagedCheckpointIsNotServed) {

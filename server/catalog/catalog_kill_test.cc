@@ -39,11 +39,12 @@ uint64_t first_seed = 1;
 
 // One in four kills comes at a random moment, the others in turn at these.
 constexpr const char* kPoints[] = {
-    "upload.create", "blob.write",    "blob.sync",      "folder.sync",
-    "upload.commit", "blob.rename",   "upload.finish",  "upload.fail",
-    "upload.delete", "blob.remove",   "catalog.delete", "job.create",
-    "job.start",     "job.pause",     "job.resume",     "job.cancel",
-    "job.complete",  "rollout.write", "job.checkpoint", "database.run",
+    "upload.create", "blob.write",   "blob.sync",      "folder.sync",
+    "upload.commit", "blob.rename",  "upload.finish",  "upload.fail",
+    "upload.delete", "blob.remove",  "catalog.delete", "job.create",
+    "job.start",     "job.let_go",   "job.pause",      "job.resume",
+    "job.cancel",    "job.complete", "rollout.write",  "job.checkpoint",
+    "database.run",
 };
 // Kills that one catalog outlives: its rows make each state longer.
 constexpr int kLives = 30;

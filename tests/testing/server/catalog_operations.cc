@@ -202,10 +202,14 @@ class Drawer {
                 return catalog_.StartJob(id, TestTime()).status();
               }};
     }
-    switch (Below(6)) {
+    switch (Below(7)) {
       case 0:
         return {change, [this, id] { return catalog_.PauseJob(id).status(); }};
-      case 1: {
+      case 1:
+        if (job.attempts == 0) return {};  // it would do nothing
+        return {change,
+                [this, id] { return catalog_.LetGoOfJob(id).status(); }};
+      case 2: {
         const std::string file = absl::StrCat("gate ", random_());
         return {{"-job " + id, "+job " + id, "+gate_set"}, [this, id, file] {
                   return catalog_
