@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "engine/errors.h"
 #include "server/catalog/folder.h"
 #include "server/catalog/refusals.h"
 #include "server/catalog/schema.h"
@@ -40,16 +41,19 @@ absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(
   SEER_RETURN_IF_ERROR(BringSchemaUpToDate(*database, entries.empty()));
   SEER_RETURN_IF_ERROR(QuickCheck(*database));
   auto catalog = std::unique_ptr<Catalog>(new Catalog(
-      options, std::move(lock), std::move(database), std::move(blobs)));
+      options, folder, std::move(lock), std::move(database), std::move(blobs)));
   SEER_RETURN_IF_ERROR(catalog->Recover(entries));
+  catalog->reserve_.Take();
   return catalog;
 }
 
-Catalog::Catalog(const CatalogOptions& options, FileLock lock,
-                 std::unique_ptr<Database> database, BlobStore blobs)
+Catalog::Catalog(const CatalogOptions& options, const std::string& folder,
+                 FileLock lock, std::unique_ptr<Database> database,
+                 BlobStore blobs)
     : options_(options),
       lock_(std::move(lock)),
       blobs_(std::move(blobs)),
+      reserve_(folder + "/reserve", options.disk_reserve_bytes),
       database_(std::move(database)) {}
 
 Catalog::~Catalog() = default;
@@ -154,9 +158,19 @@ std::optional<Failure> Catalog::DamageOf(const std::string& blob) {
 void Catalog::Drop(const std::string& blob) {
   if (blob.empty()) return;
   const absl::Status removed = blobs_.Remove(blob);
-  if (removed.ok()) return;
+  if (removed.ok()) return reserve_.Take();
   Log(LogLevel::kWarning, "catalog: a file stays until the next start",
       {{"blob", blob}, {"error", removed.ToString()}});
+}
+
+absl::Status Catalog::Freeing(const std::function<absl::Status()>& change) {
+  const absl::Status changed = change();
+  const auto reason = ReasonOf(changed);
+  if (!reason || reason->reason != "DISK_FULL" || !reserve_.Release()) {
+    return changed;
+  }
+  Log(LogLevel::kWarning, "catalog: the disk is full, its reserve is in use");
+  return change();
 }
 
 void Catalog::DropUnnamed(const std::string& blob) {
@@ -212,7 +226,7 @@ absl::Status Catalog::SetDatasetTokens(absl::string_view id,
 
 absl::Status Catalog::DeleteDataset(absl::string_view id) {
   std::string blob;
-  {
+  SEER_RETURN_IF_ERROR(Freeing([&]() -> absl::Status {
     MutexLock lock(&mutex_);
     SEER_ASSIGN_OR_RETURN(const DatasetRow row, FindDataset(*database_, id));
     Query user(*database_,
@@ -231,7 +245,8 @@ absl::Status Catalog::DeleteDataset(absl::string_view id) {
     SEER_RETURN_IF_ERROR(transaction.Commit());
     damage_.erase(row.blob);
     blob = row.blob;
-  }
+    return absl::OkStatus();
+  }));
   Drop(blob);
   return absl::OkStatus();
 }

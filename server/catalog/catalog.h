@@ -22,6 +22,7 @@
 #include "server/catalog/blob_store.h"
 #include "server/catalog/catalog_options.h"
 #include "server/catalog/database.h"
+#include "server/catalog/disk_reserve.h"
 #include "server/catalog/records.h"
 #include "server/catalog/rows.h"
 
@@ -234,8 +235,9 @@ class Catalog {
   };
   using JobChange = std::function<absl::StatusOr<bool>(JobRow&)>;
 
-  Catalog(const CatalogOptions& options, FileLock lock,
-          std::unique_ptr<Database> database, BlobStore blobs);
+  // `folder` is options.folder by its real path.
+  Catalog(const CatalogOptions& options, const std::string& folder,
+          FileLock lock, std::unique_ptr<Database> database, BlobStore blobs);
 
   // Sizes of files by blob id.
   struct Files {
@@ -260,6 +262,9 @@ class Catalog {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Removes a blob that no row has; where that fails the next Open sweeps it.
   void Drop(const std::string& blob);
+  // The result of `change`, which frees space; of a second try, with the disk's
+  // reserve given back to it, where it was full. Drop takes the reserve again.
+  absl::Status Freeing(const std::function<absl::Status()>& change);
   // Of a change that failed: drops what it would have named, unless its commit
   // may yet turn out to be done; then the next Open sees.
   void DropUnnamed(const std::string& blob);
@@ -286,6 +291,10 @@ class Catalog {
   absl::StatusOr<CalibrationJob> ChangeJob(absl::string_view id,
                                            const char* fault_point,
                                            const JobChange& change);
+  // As ChangeJob, of a change that frees space.
+  absl::StatusOr<CalibrationJob> EndJob(absl::string_view id,
+                                        const char* fault_point,
+                                        const JobChange& change);
   // Inserts a gate set, or finds the one that has this content already. Leaves
   // in `unused` the blob that is no longer, or not, needed; "" for none.
   absl::StatusOr<GateSetRow> Keep(GateSetRow row, std::string& unused)
@@ -302,6 +311,7 @@ class Catalog {
   const CatalogOptions options_;
   const FileLock lock_;
   BlobStore blobs_;
+  DiskReserve reserve_;
   RecoveryReport recovery_;  // constant after Open
 
   Mutex mutex_;

@@ -10,9 +10,11 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/fault_point.h"
@@ -105,7 +107,7 @@ TEST_F(CatalogDiskTest, AFileThatMayNotGrow) {
 // Runs in a child, which alone sees what it mounts. Returns the line of the
 // first expectation that did not hold, 0 for none.
 int LiveOnASmallDisk(const std::string& folder) {
-  if (mount("none", folder.c_str(), "tmpfs", 0, "size=1m") != 0) return -1;
+  if (mount("none", folder.c_str(), "tmpfs", 0, "size=4m") != 0) return -1;
   CatalogOptions options;
   options.folder = folder + "/state";
   auto catalog = Catalog::Open(options);
@@ -121,8 +123,21 @@ int LiveOnASmallDisk(const std::string& folder) {
   change.etag = c.GetRollout("m")->etag;
   c.UpdateRollout("m", change, TestTime()).value();
 
+  std::vector<std::string> datasets;
+  for (int i = 0; i < 8; ++i) {
+    const std::string id =
+        c.CreateUpload(UploadOf(UploadKind::kDataset, "x"), TestTime())->id;
+    c.AppendToUpload(id, 0, "x", TestTime()).value();
+    c.SealUpload(id, TestTime()).value();
+    datasets.push_back(c.FinishDataset(id, {1, {}}, TestTime())->id);
+    if (!c.DeleteUpload(id).ok()) return __LINE__;
+  }
+  CalibrationSpec spec;
+  spec.dataset_id = datasets[0];
+  const std::string job = c.CreateJob(spec, {}, TestTime())->id;
+
   // More than the disk holds.
-  const std::string text(2 << 20, 'x');
+  const std::string text(4 << 20, 'x');
   const std::string large =
       c.CreateUpload(UploadOf(UploadKind::kDataset, text), TestTime())->id;
   const absl::Status full =
@@ -141,6 +156,12 @@ int LiveOnASmallDisk(const std::string& folder) {
   if (ReasonTextOf(status) != "DISK_FULL") return __LINE__;
   if (!c.VerifyGateSet(*change.stable).ok()) return __LINE__;
 
+  // What makes room has the reserve.
+  if (!c.CancelJob(job, TestTime()).ok()) return __LINE__;
+  for (const std::string& dataset : datasets) {
+    if (!c.DeleteDataset(dataset).ok()) return __LINE__;
+  }
+
   // A server that starts on a full disk serves.
   catalog->reset();
   catalog = Catalog::Open(options);
@@ -151,6 +172,10 @@ int LiveOnASmallDisk(const std::string& folder) {
   // With room again it goes on.
   unlink((folder + "/ballast").c_str());
   if (!(*catalog)->DeleteUpload(large).ok()) return __LINE__;
+  if (std::filesystem::file_size(options.folder + "/reserve") !=
+      static_cast<uintmax_t>(options.disk_reserve_bytes)) {
+    return __LINE__;
+  }
 
   // A server that starts on a read-only disk says so.
   catalog->reset();

@@ -120,7 +120,7 @@ void Catalog::NoteUnusable(const GateSetRow& row, const Failure& damage) {
 
 absl::Status Catalog::DeleteGateSet(absl::string_view id) {
   std::string blob;
-  {
+  SEER_RETURN_IF_ERROR(Freeing([&]() -> absl::Status {
     MutexLock lock(&mutex_);
     SEER_ASSIGN_OR_RETURN(const GateSetRow row, FindGateSet(*database_, id));
     Query user(*database_,
@@ -142,7 +142,8 @@ absl::Status Catalog::DeleteGateSet(absl::string_view id) {
     SEER_RETURN_IF_ERROR(transaction.Commit());
     damage_.erase(row.blob);
     blob = row.blob;
-  }
+    return absl::OkStatus();
+  }));
   Drop(blob);
   return absl::OkStatus();
 }

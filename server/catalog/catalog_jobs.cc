@@ -190,10 +190,21 @@ absl::StatusOr<CalibrationJob> Catalog::ResumeJob(absl::string_view id) {
   });
 }
 
+absl::StatusOr<CalibrationJob> Catalog::EndJob(absl::string_view id,
+                                               const char* fault_point,
+                                               const JobChange& change) {
+  absl::StatusOr<CalibrationJob> job;
+  SEER_RETURN_IF_ERROR(Freeing([&] {
+    job = ChangeJob(id, fault_point, change);
+    return job.status();
+  }));
+  return job;
+}
+
 absl::StatusOr<CalibrationJob> Catalog::CancelJob(
     absl::string_view id, absl::Time now,
     const std::optional<CalibrationProgress>& progress) {
-  return ChangeJob(id, "job.cancel", [&](JobRow& row) -> absl::StatusOr<bool> {
+  return EndJob(id, "job.cancel", [&](JobRow& row) -> absl::StatusOr<bool> {
     if (row.record.state == JobState::kCancelled) return false;
     if (HasEnded(row.record.state)) return WrongState(row.record);
     End(row, JobState::kCancelled, now, progress);
@@ -204,7 +215,7 @@ absl::StatusOr<CalibrationJob> Catalog::CancelJob(
 absl::StatusOr<CalibrationJob> Catalog::FailJob(
     absl::string_view id, const Failure& failure, absl::Time now,
     const std::optional<CalibrationProgress>& progress) {
-  return ChangeJob(id, "job.fail", [&](JobRow& row) -> absl::StatusOr<bool> {
+  return EndJob(id, "job.fail", [&](JobRow& row) -> absl::StatusOr<bool> {
     if (HasEnded(row.record.state)) return WrongState(row.record);
     row.record.failure = failure;
     End(row, JobState::kFailed, now, progress);

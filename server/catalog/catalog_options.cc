@@ -18,6 +18,8 @@ absl::Status CatalogOptions::Validate() const {
       InRange("max_unfinished_jobs", max_unfinished_jobs, 1, kMaxCount));
   status.Update(InRange("max_ended_jobs", max_ended_jobs, 1, kMaxCount));
   status.Update(InRange("sync_bytes", sync_bytes, 1, int64_t{1} << 40));
+  status.Update(
+      InRange("disk_reserve_bytes", disk_reserve_bytes, 0, int64_t{1} << 30));
   if (upload_lifetime < absl::Seconds(1)) {
     status.Update(
         absl::InvalidArgumentError("upload_lifetime is less than a second"));

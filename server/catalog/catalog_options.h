@@ -30,6 +30,9 @@ struct CatalogOptions {
   // An upload is brought to disk whenever so much was appended: [1, 2^40]. A
   // crash costs at most that, a sync some milliseconds.
   int64_t sync_bytes = int64_t{8} << 20;
+  // Kept on the disk, in a file of its own, for deleting and cancelling where
+  // the disk is full: [0, 2^30].
+  int64_t disk_reserve_bytes = int64_t{1} << 20;
   // Uploads that nothing was written to for so long, nor sealed, expire; ended
   // ones are forgotten then. At least a second.
   absl::Duration upload_lifetime = absl::Hours(24);

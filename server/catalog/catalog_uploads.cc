@@ -232,7 +232,7 @@ absl::Status Catalog::DeleteUpload(absl::string_view id) {
 }
 
 absl::Status Catalog::Delete(Turn& turn) {
-  {
+  SEER_RETURN_IF_ERROR(Freeing([&]() -> absl::Status {
     MutexLock lock(&mutex_);
     Transaction transaction(*database_, "upload.delete");
     SEER_RETURN_IF_ERROR(transaction.status());
@@ -241,7 +241,8 @@ absl::Status Catalog::Delete(Turn& turn) {
             .Run());
     SEER_RETURN_IF_ERROR(transaction.Commit());
     damage_.erase(turn.row.blob);
-  }
+    return absl::OkStatus();
+  }));
   Drop(std::exchange(turn.row.blob, ""));
   return absl::OkStatus();
 }
@@ -282,14 +283,14 @@ absl::Status Catalog::EndUpload(Turn& turn, UploadState state, absl::Time now) {
 }
 
 absl::Status Catalog::Fail(Turn& turn, const Failure& failure, absl::Time now) {
-  {
+  SEER_RETURN_IF_ERROR(Freeing([&]() -> absl::Status {
     MutexLock lock(&mutex_);
     Transaction transaction(*database_, "upload.fail");
     SEER_RETURN_IF_ERROR(transaction.status());
     turn.row.record.failure = failure;
     SEER_RETURN_IF_ERROR(EndUpload(turn, UploadState::kFailed, now));
-    SEER_RETURN_IF_ERROR(transaction.Commit());
-  }
+    return transaction.Commit();
+  }));
   Drop(std::exchange(turn.row.blob, ""));
   return absl::OkStatus();
 }
