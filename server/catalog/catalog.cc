@@ -8,9 +8,9 @@
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "engine/errors.h"
-#include "server/catalog/folder.h"
 #include "server/catalog/refusals.h"
-#include "server/catalog/schema.h"
+#include "server/catalog/rows/schema.h"
+#include "server/catalog/storage/folder.h"
 
 namespace seer {
 namespace {

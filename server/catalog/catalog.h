@@ -19,12 +19,12 @@
 #include "absl/types/span.h"
 #include "base/file/file_lock.h"
 #include "base/mutex.h"
-#include "server/catalog/blob_store.h"
 #include "server/catalog/catalog_options.h"
-#include "server/catalog/database.h"
-#include "server/catalog/disk_reserve.h"
 #include "server/catalog/records.h"
-#include "server/catalog/rows.h"
+#include "server/catalog/rows/rows.h"
+#include "server/catalog/storage/blob_store.h"
+#include "server/catalog/storage/database.h"
+#include "server/catalog/storage/disk_reserve.h"
 
 namespace seer {
 

@@ -1,4 +1,4 @@
-#include "server/catalog/record_json.h"
+#include "server/catalog/rows/record_json.h"
 
 #include <cmath>
 #include <cstdint>

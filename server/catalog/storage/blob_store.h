@@ -1,5 +1,5 @@
-#ifndef SEER_SERVER_CATALOG_BLOB_STORE_H_
-#define SEER_SERVER_CATALOG_BLOB_STORE_H_
+#ifndef SEER_SERVER_CATALOG_STORAGE_BLOB_STORE_H_
+#define SEER_SERVER_CATALOG_STORAGE_BLOB_STORE_H_
 
 #include <cstdint>
 #include <string>
@@ -86,4 +86,4 @@ bool IsServerMadeId(absl::string_view id);
 
 }  // namespace seer
 
-#endif  // SEER_SERVER_CATALOG_BLOB_STORE_H_
+#endif  // SEER_SERVER_CATALOG_STORAGE_BLOB_STORE_H_

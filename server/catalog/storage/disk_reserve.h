@@ -1,5 +1,5 @@
-#ifndef SEER_SERVER_CATALOG_DISK_RESERVE_H_
-#define SEER_SERVER_CATALOG_DISK_RESERVE_H_
+#ifndef SEER_SERVER_CATALOG_STORAGE_DISK_RESERVE_H_
+#define SEER_SERVER_CATALOG_STORAGE_DISK_RESERVE_H_
 
 #include <cstdint>
 #include <string>
@@ -37,4 +37,4 @@ class DiskReserve {
 
 }  // namespace seer
 
-#endif  // SEER_SERVER_CATALOG_DISK_RESERVE_H_
+#endif  // SEER_SERVER_CATALOG_STORAGE_DISK_RESERVE_H_

@@ -1,6 +1,6 @@
 // SQLite, as far as the catalog needs it.
-#ifndef SEER_SERVER_CATALOG_DATABASE_H_
-#define SEER_SERVER_CATALOG_DATABASE_H_
+#ifndef SEER_SERVER_CATALOG_STORAGE_DATABASE_H_
+#define SEER_SERVER_CATALOG_STORAGE_DATABASE_H_
 
 #include <cstdint>
 #include <memory>
@@ -133,4 +133,4 @@ class Transaction {
 
 }  // namespace seer
 
-#endif  // SEER_SERVER_CATALOG_DATABASE_H_
+#endif  // SEER_SERVER_CATALOG_STORAGE_DATABASE_H_

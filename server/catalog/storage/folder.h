@@ -1,6 +1,6 @@
 // Folders that last.
-#ifndef SEER_SERVER_CATALOG_FOLDER_H_
-#define SEER_SERVER_CATALOG_FOLDER_H_
+#ifndef SEER_SERVER_CATALOG_STORAGE_FOLDER_H_
+#define SEER_SERVER_CATALOG_STORAGE_FOLDER_H_
 
 #include <string>
 
@@ -23,4 +23,4 @@ absl::StatusOr<std::string> RealPath(const std::string& path);
 
 }  // namespace seer
 
-#endif  // SEER_SERVER_CATALOG_FOLDER_H_
+#endif  // SEER_SERVER_CATALOG_STORAGE_FOLDER_H_

@@ -1,4 +1,4 @@
-#include "server/catalog/blob_store.h"
+#include "server/catalog/storage/blob_store.h"
 
 #include <cerrno>
 #include <cstring>

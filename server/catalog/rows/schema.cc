@@ -1,4 +1,4 @@
-#include "server/catalog/schema.h"
+#include "server/catalog/rows/schema.h"
 
 #include <cstdint>
 

@@ -1,4 +1,4 @@
-#include "server/catalog/database.h"
+#include "server/catalog/storage/database.h"
 
 #include <sqlite3.h>
 
@@ -11,7 +11,7 @@
 #include "base/fault_point.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
-#include "server/catalog/storage_error.h"
+#include "server/catalog/storage/storage_error.h"
 
 namespace seer {
 

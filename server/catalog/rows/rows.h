@@ -1,6 +1,6 @@
 // Rows of the database as records, and back.
-#ifndef SEER_SERVER_CATALOG_ROWS_H_
-#define SEER_SERVER_CATALOG_ROWS_H_
+#ifndef SEER_SERVER_CATALOG_ROWS_ROWS_H_
+#define SEER_SERVER_CATALOG_ROWS_ROWS_H_
 
 #include <cstdint>
 #include <optional>
@@ -11,8 +11,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "server/catalog/database.h"
 #include "server/catalog/records.h"
+#include "server/catalog/storage/database.h"
 
 namespace seer {
 
@@ -98,4 +98,4 @@ absl::Status Update(Database& database, const JobRow& row);
 
 }  // namespace seer
 
-#endif  // SEER_SERVER_CATALOG_ROWS_H_
+#endif  // SEER_SERVER_CATALOG_ROWS_ROWS_H_

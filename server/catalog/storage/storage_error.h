@@ -1,5 +1,5 @@
-#ifndef SEER_SERVER_CATALOG_STORAGE_ERROR_H_
-#define SEER_SERVER_CATALOG_STORAGE_ERROR_H_
+#ifndef SEER_SERVER_CATALOG_STORAGE_STORAGE_ERROR_H_
+#define SEER_SERVER_CATALOG_STORAGE_STORAGE_ERROR_H_
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -17,4 +17,4 @@ absl::Status StorageError(int error, absl::string_view action,
 
 }  // namespace seer
 
-#endif  // SEER_SERVER_CATALOG_STORAGE_ERROR_H_
+#endif  // SEER_SERVER_CATALOG_STORAGE_STORAGE_ERROR_H_

@@ -1,4 +1,4 @@
-#include "server/catalog/storage_error.h"
+#include "server/catalog/storage/storage_error.h"
 
 #include <cerrno>
 #include <cstring>

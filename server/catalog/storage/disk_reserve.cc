@@ -1,4 +1,4 @@
-#include "server/catalog/disk_reserve.h"
+#include "server/catalog/storage/disk_reserve.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

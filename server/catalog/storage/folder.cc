@@ -1,4 +1,4 @@
-#include "server/catalog/folder.h"
+#include "server/catalog/storage/folder.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,7 +11,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "base/fault_point.h"
-#include "server/catalog/storage_error.h"
+#include "server/catalog/storage/storage_error.h"
 
 namespace seer {
 

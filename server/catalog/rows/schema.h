@@ -1,8 +1,8 @@
-#ifndef SEER_SERVER_CATALOG_SCHEMA_H_
-#define SEER_SERVER_CATALOG_SCHEMA_H_
+#ifndef SEER_SERVER_CATALOG_ROWS_SCHEMA_H_
+#define SEER_SERVER_CATALOG_ROWS_SCHEMA_H_
 
 #include "absl/status/status.h"
-#include "server/catalog/database.h"
+#include "server/catalog/storage/database.h"
 
 namespace seer {
 
@@ -16,4 +16,4 @@ absl::Status BringSchemaUpToDate(Database& database, bool may_be_new);
 
 }  // namespace seer
 
-#endif  // SEER_SERVER_CATALOG_SCHEMA_H_
+#endif  // SEER_SERVER_CATALOG_ROWS_SCHEMA_H_

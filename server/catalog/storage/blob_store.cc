@@ -1,4 +1,4 @@
-#include "server/catalog/blob_store.h"
+#include "server/catalog/storage/blob_store.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -22,8 +22,8 @@
 #include "base/sha256.h"
 #include "base/status_macros.h"
 #include "engine/errors.h"
-#include "server/catalog/folder.h"
-#include "server/catalog/storage_error.h"
+#include "server/catalog/storage/folder.h"
+#include "server/catalog/storage/storage_error.h"
 
 namespace seer {
 namespace {

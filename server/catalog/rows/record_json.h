@@ -1,7 +1,7 @@
 // The parts of records that the database keeps as JSON text: a field can be
 // added without a new schema, and people can read them.
-#ifndef SEER_SERVER_CATALOG_RECORD_JSON_H_
-#define SEER_SERVER_CATALOG_RECORD_JSON_H_
+#ifndef SEER_SERVER_CATALOG_ROWS_RECORD_JSON_H_
+#define SEER_SERVER_CATALOG_ROWS_RECORD_JSON_H_
 
 #include <string>
 
@@ -25,4 +25,4 @@ void FromJson(absl::string_view json, GateProvenance& provenance);
 
 }  // namespace seer
 
-#endif  // SEER_SERVER_CATALOG_RECORD_JSON_H_
+#endif  // SEER_SERVER_CATALOG_ROWS_RECORD_JSON_H_
