@@ -42,8 +42,8 @@ absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(
   SEER_RETURN_IF_ERROR(QuickCheck(*database));
   auto catalog = std::unique_ptr<Catalog>(new Catalog(
       options, folder, std::move(lock), std::move(database), std::move(blobs)));
-  SEER_RETURN_IF_ERROR(catalog->Recover(entries));
   catalog->reserve_.Take();
+  SEER_RETURN_IF_ERROR(catalog->Recover(entries));
   return catalog;
 }
 
@@ -66,6 +66,18 @@ absl::Status Catalog::Recover(const std::vector<BlobStore::Entry>& entries) {
   }
   SEER_RETURN_IF_ERROR(ClaimUploads(files));
   SEER_RETURN_IF_ERROR(ClaimWhole(files));
+  // Until then the rows that a power cut would leave may name other files, and
+  // later commits rest on the WAL as it is in memory.
+  const absl::Status on_disk = Freeing([this] {
+    mutex_.AssertHeld();
+    return database_->Checkpoint();
+  });
+  if (!on_disk.ok()) {
+    Log(LogLevel::kWarning,
+        "catalog: files of no row stay until the next start",
+        {{"error", on_disk.ToString()}});
+    return absl::OkStatus();
+  }
   // What no row has claimed.
   for (const auto* unclaimed : {&files.whole, &files.partial}) {
     for (const auto& [blob, size] : *unclaimed) {

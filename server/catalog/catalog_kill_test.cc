@@ -214,8 +214,11 @@ TEST_F(CatalogKillTest, AFirstOpenIsDoneOrBegunAnew) {
       int status = 0;
       ASSERT_EQ(waitpid(child, &status, 0), child);
       killed = WIFSIGNALED(status);
-      if (killed) ++num_kills_there;
-      if (!killed) ASSERT_EQ(WEXITSTATUS(status), 0);
+      if (killed) {
+        ++num_kills_there;
+      } else {
+        ASSERT_EQ(WEXITSTATUS(status), 0);
+      }
       ASSERT_NO_FATAL_FAILURE(OpenCatalog());
       EXPECT_EQ(known_.size(), 1u) << "beside the rollout there is nothing";
     }

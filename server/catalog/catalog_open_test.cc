@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -32,6 +33,10 @@ int num_folder_syncs = 0;
 int CountFolderSyncs(const char* point) {
   if (std::strcmp(point, "folder.sync") == 0) ++num_folder_syncs;
   return 0;
+}
+
+int FailCheckpoint(const char* point) {
+  return std::strcmp(point, "database.checkpoint") == 0 ? EIO : 0;
 }
 
 class CatalogOpenTest : public testing::Test {
@@ -104,6 +109,21 @@ TEST_F(CatalogOpenTest, SweepsWhatNoRowHas) {
   EXPECT_TRUE(std::filesystem::exists(catalog_.blobs() + "/KEEP.txt"));
   EXPECT_TRUE(
       std::filesystem::exists(catalog_->GetDataset(dataset).value().path));
+}
+
+TEST_F(CatalogOpenTest, SweepsOnlyOnceItsRowsAreOnDisk) {
+  catalog_.AddDataset("text");
+  catalog_.Close();
+  const std::string stray = catalog_.blobs() + "/abc";
+  std::ofstream(stray) << "stray";
+  SetFaultHook(&FailCheckpoint);
+  catalog_.Reopen();
+  SetFaultHook(nullptr);
+  EXPECT_EQ(catalog_->recovery().num_swept, 0);
+  EXPECT_TRUE(std::filesystem::exists(stray));
+  catalog_.Reopen();
+  EXPECT_EQ(catalog_->recovery().num_swept, 1);
+  EXPECT_FALSE(std::filesystem::exists(stray));
 }
 
 TEST_F(CatalogOpenTest, BehindASymbolicLink) {

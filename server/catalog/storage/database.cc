@@ -108,6 +108,18 @@ absl::Status Database::Settle() {
   return absl::OkStatus();
 }
 
+absl::Status Database::Checkpoint() {
+  if (FaultPoint("database.checkpoint")) {
+    return StorageError(errno, "sync", path_);
+  }
+  Query query(*this, "PRAGMA wal_checkpoint");
+  const bool all = query.Next() && query.Int(0) == 0 &&
+                   query.Int(1) == query.Int(2);  // pages there, pages done
+  SEER_RETURN_IF_ERROR(query.status());
+  if (all) return absl::OkStatus();
+  return absl::InternalError("the catalog's database keeps pages in its WAL");
+}
+
 int64_t Database::NumChanged() const { return sqlite3_changes64(connection_); }
 
 void Query::Prepare(absl::string_view sql) {

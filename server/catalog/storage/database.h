@@ -42,6 +42,11 @@ class Database {
   // nothing where no commit failed so. After an error the doubt remains.
   absl::Status Settle();
 
+  // Brings all commits to the file itself. Before, what Open found in the WAL
+  // after a crash may be in memory alone, of a sync that failed or never was.
+  // Passes the fault point "database.checkpoint".
+  absl::Status Checkpoint();
+
  private:
   friend class Query;
   friend class Transaction;
