@@ -37,6 +37,14 @@ int FailFromThere(const char* point) {
   return --passes_left < 0 ? disk_error : 0;
 }
 
+// A disk on which nothing fits but in place of this file.
+std::string reserve;
+
+int FailWhileReserved(const char* point) {
+  const bool is_write = std::strcmp(point, "database.run") == 0;
+  return is_write && std::filesystem::exists(reserve) ? ENOSPC : 0;
+}
+
 class CatalogDiskTest : public testing::Test {
  protected:
   CatalogDiskTest() { SetLogLevel(LogLevel::kError); }
@@ -102,6 +110,33 @@ TEST_F(CatalogDiskTest, AFileThatMayNotGrow) {
   EXPECT_TRUE(verified.ok()) << verified;
   EXPECT_TRUE(catalog_->AppendToUpload(id, 0, content, TestTime()).ok());
   EXPECT_TRUE(catalog_->SealUpload(id, TestTime()).ok());
+}
+
+TEST_F(CatalogDiskTest, DeletingHasTheReserve) {
+  const std::string gate_set = catalog_.AddGateSet("gate");
+  const std::string dataset = catalog_.AddDataset("text");
+  const std::string upload = catalog_.AddUpload(UploadKind::kDataset, "x");
+  const std::string failed = catalog_.AddUpload(UploadKind::kDataset, "y");
+  CalibrationSpec spec;
+  spec.dataset_id = dataset;
+  const std::string job = catalog_->CreateJob(spec, {}, TestTime())->id;
+  catalog_->StartJob(job, TestTime()).value();
+  ASSERT_TRUE(catalog_->SaveCheckpoint(job, {}, {"state"}).ok());
+  reserve = catalog_.options().folder + "/reserve";
+  EXPECT_EQ(std::filesystem::file_size(reserve), 1u << 20);
+  SetLogSink([](absl::string_view) {});
+  SetFaultHook(&FailWhileReserved);
+  EXPECT_EQ(ReasonTextOf(catalog_->PauseJob(job).status()), "DISK_FULL");
+  EXPECT_TRUE(std::filesystem::exists(reserve));
+  // Each has the reserve anew, which the file that goes makes room for.
+  EXPECT_TRUE(catalog_->CancelJob(job, TestTime()).ok());
+  EXPECT_TRUE(catalog_->DeleteDataset(dataset).ok());
+  EXPECT_TRUE(catalog_->DeleteGateSet(gate_set).ok());
+  EXPECT_TRUE(catalog_->DeleteUpload(upload).ok());
+  EXPECT_TRUE(catalog_->FailUpload(failed, {"TEST", ""}, TestTime()).ok());
+  EXPECT_TRUE(std::filesystem::exists(reserve));
+  SetFaultHook(nullptr);
+  SetLogSink(nullptr);
 }
 
 // Runs in a child, which alone sees what it mounts. Returns the line of the
