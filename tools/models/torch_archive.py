@@ -23,7 +23,6 @@ _RECORD = re.compile(
     r"(?P<folder>[^/\\\x00-\x1f]{1,255})/(?P<name>data\.pkl|data/[0-9]{1,9}|byteorder"
     r"|version|\.data/serialization_id|\.format_version|\.storage_alignment)",
 )
-_MAX_DIMS = 8
 _MAX_NOTE_BYTES = 100  # of byteorder and version
 _VERSIONS = range(1, 11)  # those that torch reads
 
@@ -127,8 +126,6 @@ class TorchArchive:
         extents = []
         for name, tensor in self.tensors.items():
             where = f"tensor {quote(name)}"
-            if len(tensor.shape) > _MAX_DIMS:
-                raise ArchiveError(f"{where} has {len(tensor.shape)} dimensions")
             if not _is_row_major(tensor):
                 raise ArchiveError(f"{where} is not row-major (contiguous)")
             end = tensor.offset + math.prod(tensor.shape)

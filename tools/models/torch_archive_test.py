@@ -77,6 +77,20 @@ def long_pickle(declared_len):
     return b"\x80\x02X" + struct.pack("<L", declared_len) + b"abc."
 
 
+def one_long_shape(num_dims, num_tensors):
+    """A dict of tensors that share a storage and one shape, made once."""
+    storage = b"(X\x07\x00\x00\x00storagectorch\nBFloat16Storage\n"
+    storage += b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x18tQq\x01"
+    shape = b"(" + b"K\x01" * num_dims + b"tq\x02"
+    first = b"X\x05\x00\x00\x00first" + b"ctorch._utils\n_rebuild_tensor_v2\nq\x00"
+    first += b"(" + storage + b"K\x00" + shape + b"h\x02\x89}q\x03tR"
+    others = (
+        b"X\x05\x00\x00\x00%05dh\x00(h\x01K\x00h\x02h\x02\x89h\x03tR" % each
+        for each in range(num_tensors - 1)
+    )
+    return b"\x80\x02}(" + first + b"".join(others) + b"u."
+
+
 class TorchArchiveTest(unittest.TestCase):
 
     def setUp(self):
@@ -177,6 +191,16 @@ class TorchArchiveTest(unittest.TestCase):
             with self.subTest(what):
                 self.refuse(file_of_program(program), message)
 
+    # Each looks at a million sizes if any does: hours for a pickle of 4 MiB.
+    def test_refuses_a_long_shape_at_its_first_use(self):
+        most = file_of_program(one_long_shape(8, 1))
+        self.assertEqual(list(self.read(most)), ["first"])
+        self.refuse(file_of_program(one_long_shape(8, 2)), "overlaps")
+        self.refuse(file_of_program(one_long_shape(9, 1)), "a tensor has 9 dimensions")
+        program = one_long_shape(10**6, 80000)
+        self.assertLess(len(program), 1 << 22)
+        self.refuse(file_of_program(program), "a tensor has 1000000 dimensions")
+
     def test_refuses_tensors_that_are_not_there(self):
         huge = 1 << 62
         good = Declared("BF16", "0", _NUM_VALUES, _SHAPE)
@@ -215,7 +239,7 @@ class TorchArchiveTest(unittest.TestCase):
             (
                 "many dimensions",
                 [Declared("BF16", "0", _NUM_VALUES, (1,) * 9)],
-                "has 9 dimensions",
+                "a tensor has 9 dimensions",
             ),
             ("an alias", [good, good], "'b' overlaps tensor 'a'"),
             (
