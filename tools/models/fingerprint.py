@@ -70,8 +70,9 @@ def _count(config: Mapping, key: str) -> int:
 def _number(config: Mapping, key: str, default: float | None = None) -> float:
     value = config.get(key)
     value = default if value is None else value
-    if type(value) not in (int, float) or not 0 < value < math.inf:
-        raise ModelError(f"config.json: {key} is missing or no number above 0")
+    # JSON's integers have no end, and most are no float.
+    if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:
+        raise ModelError(f"config.json: {key} is missing or no finite number above 0")
     return float(value)
 
 

@@ -266,6 +266,8 @@ class ImportGateTest(unittest.TestCase):
             ("rope_scaling is 'none', the", {"rope_scaling": None}),
             ("model_type is 'qwen2', the", {"model_type": "qwen2"}),
             ("hidden_size is missing or no count", {"hidden_size": 1 << 80}),
+            ("rms_norm_eps is missing or no finite", {"rms_norm_eps": 10**400}),
+            ("rope_theta is missing or no finite", {"rope_theta": 10**400}),
         ]:
             with self.subTest(message):
                 self.refused(message, config=_GATE_CONFIG | changes)
