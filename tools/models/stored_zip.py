@@ -1,9 +1,12 @@
 """A zip archive whose records are stored as they are: safe on hostile files.
 
-zipfile reads more than is wanted here: compressed and encrypted records, data
-before and between them, records that overlap. This reader refuses all of these
-by name, before it reads a record, so that what it reads is never longer than
-the file and the same to every other reader.
+zipfile reads more than is wanted here: compressed and encrypted records, records
+that overlap, a directory that is not where it is said to be. This reader refuses
+all of these, before it reads a record, so that what it reads is never longer
+than the file. It refuses what says two things, too: the two ends of the
+directory, an entry and its record's header. So other readers that go by the
+directory read the same. Bytes before and between records belong to none, and
+are not read.
 """
 
 import dataclasses
@@ -21,7 +24,9 @@ _LOCAL = struct.Struct("<4s5H3L2H")  # before a record's bytes
 _HARMLESS_FLAGS = 0x0808
 
 # Between the central directory and its end, a 64-bit copy of the end may stand.
-_END64_BYTES = 56 + 20
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR = struct.Struct("<4sLQL")  # of the 64-bit end
+_END64_BYTES = _END64.size + _LOCATOR.size
 
 _MAX_DIRECTORY_BYTES = 1 << 22
 
@@ -102,9 +107,24 @@ class StoredZip:
         gap = end - (offset + size)
         if gap not in (0, _END64_BYTES):
             raise ZipError("the zip archive's directory is not where it should be")
-        if gap and self._read(offset + size, 4) != b"PK\6\6":
-            raise ZipError("there are bytes between the zip archive's parts")
+        if gap:
+            self._check_end64(count, size, offset)
         return self._read(offset, size), offset, count
+
+    def _check_end64(self, count: int, size: int, offset: int) -> None:
+        """The 64-bit end says what the other says."""
+        content = self._read(offset + size, _END64_BYTES)
+        magic, own_size, _, _, *numbers = _END64.unpack_from(content)
+        locator, *place = _LOCATOR.unpack_from(content, _END64.size)
+        if (magic, locator) != (b"PK\6\6", b"PK\6\7"):
+            raise ZipError("there are bytes between the zip archive's parts")
+        is_same = (
+            own_size == _END64.size - 12  # counted from behind itself
+            and numbers == [0, 0, count, count, size, offset]
+            and place == [0, offset + size, 1]
+        )
+        if not is_same:
+            raise ZipError("the zip archive's 64-bit end differs from the other one")
 
     def _find_data(self, records: list[_Record], directory: int) -> dict[str, int]:
         """Where each record's bytes begin; all lie apart before the directory."""

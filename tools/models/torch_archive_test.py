@@ -77,6 +77,18 @@ def long_pickle(declared_len):
     return b"\x80\x02X" + struct.pack("<L", declared_len) + b"abc."
 
 
+def without_end64(content):
+    """The archive with one end of its directory, as small ones may be."""
+    return content[: content.rindex(b"PK\6\6")] + content[-22:]
+
+
+def change_end64(content, offset, form, value):
+    """The archive, but for a field of the 64-bit end of its directory."""
+    begin = content.rindex(b"PK\6\6") + offset
+    end = begin + struct.calcsize(form)
+    return content[:begin] + struct.pack(form, value) + content[end:]
+
+
 def one_long_shape(num_dims, num_tensors):
     """A dict of tensors that share a storage and one shape, made once."""
     storage = b"(X\x07\x00\x00\x00storagectorch\nBFloat16Storage\n"
@@ -314,7 +326,7 @@ class TorchArchiveTest(unittest.TestCase):
             ("of 65535 records", good[:-14] + b"\xff" * 4 + good[-10:], "65534"),
             (
                 "of fewer records",
-                good[:-14] + b"\1\0\1\0" + good[-10:],
+                without_end64(good)[:-14] + b"\1\0\1\0" + good[-10:],
                 "after the zip archive's directory",
             ),
             ("overlapping", overlap, "overlaps"),
@@ -343,6 +355,29 @@ class TorchArchiveTest(unittest.TestCase):
         ]:
             with self.subTest(what):
                 self.refuse(content, message)
+
+    # What the archive holds depends on which of its two ends a reader takes.
+    def test_refuses_two_ends_that_differ(self):
+        good = writer.write_zip(good_records())
+        self.assertEqual(list(self.read(without_end64(good))), ["a"])
+        for what, offset, form, value in [
+            ("the magic", 0, "<L", 0),
+            ("its own length", 4, "<Q", 45),
+            ("the disk", 16, "<L", 1),
+            ("the directory's disk", 20, "<L", 1),
+            ("the records here", 24, "<Q", 6),
+            ("the records", 32, "<Q", 6),
+            ("the directory's length", 40, "<Q", 40),
+            ("the directory's place", 48, "<Q", 64),
+            ("the locator's magic", 56, "<L", 0),
+            ("the locator's disk", 60, "<L", 1),
+            ("the end's place", 64, "<Q", 0),
+            ("the disks", 72, "<L", 2),
+        ]:
+            with self.subTest(what):
+                changed = change_end64(good, offset, form, value)
+                self.assertNotEqual(changed, good)
+                self.refuse(changed, "between" if "magic" in what else "64-bit end")
 
     def test_refuses_names_and_notes_of_other_things(self):
         folder = _FOLDER
