@@ -103,7 +103,8 @@ def check_config(config: Mapping, model: BaseModel) -> None:
             number = untrusted_text.number(found)
             raise ImportGateError(f"config.json: {key} is {number}, want {expected}")
     keys = {key for key in config if key in model.fields or key == "rope_parameters"}
-    # The vocabulary of a gate's config may be padded; it changes no gate.
+    # A gate's config may have a padded vocabulary, and embeddings that are tied or
+    # not where the base model's are otherwise; neither changes a gate.
     keys -= {"vocab_size", "tie_word_embeddings"}
     merged = dict(model.config)
     if any(key.startswith("rope_") for key in keys):
