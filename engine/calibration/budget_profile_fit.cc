@@ -22,11 +22,11 @@ absl::Status CheckCurves(const RecallCurves& curves) {
   }
   const std::vector<double>& densities = curves.densities;
   for (size_t p = 0; p < densities.size(); ++p) {
-    if (!(densities[p] > 0.0 && densities[p] < 1.0) ||
-        (p > 0 && densities[p] <= densities[p - 1])) {
+    if (!(densities[p] > 0.0 && densities[p] <= 1.0) ||
+        (p > 0 && densities[p] < densities[p - 1])) {
       return absl::InvalidArgumentError(
           absl::StrCat("recall curves: density ", p, " = ", densities[p],
-                       ": must ascend strictly within (0, 1)"));
+                       ": must be in (0, 1] and not fall"));
     }
   }
   if (curves.recall.size() != static_cast<size_t>(curves.num_layers) *
@@ -41,19 +41,29 @@ absl::Status CheckCurves(const RecallCurves& curves) {
   return absl::OkStatus();
 }
 
+// A head's points from (0, 0) to (1, 1), of densities that ascend strictly.
+std::vector<RecallPoint> PointsOf(const RecallCurves& curves, int32_t layer,
+                                  int32_t head) {
+  const size_t num_points = curves.densities.size();
+  const size_t row =
+      (static_cast<size_t>(layer) * curves.num_heads + head) * num_points;
+  std::vector<RecallPoint> points = {{0.0, 0.0}};
+  const auto add = [&points](double density, double recall) {
+    if (density > points.back().density) points.push_back({density, 0.0});
+    points.back().recall = std::max(points.back().recall, recall);
+  };
+  for (size_t p = 0; p < num_points; ++p) {
+    add(curves.densities[p], std::clamp(curves.recall[row + p], 0.0, 1.0));
+  }
+  add(1.0, 1.0);
+  return points;
+}
+
 // All pieces of a layer, steepest first.
 std::vector<Piece> PiecesOf(const RecallCurves& curves, int32_t layer) {
-  const size_t num_points = curves.densities.size();
   std::vector<Piece> pieces;
   for (int32_t head = 0; head < curves.num_heads; ++head) {
-    const size_t row =
-        (static_cast<size_t>(layer) * curves.num_heads + head) * num_points;
-    std::vector<RecallPoint> points = {{0.0, 0.0}};
-    for (size_t p = 0; p < num_points; ++p) {
-      points.push_back(
-          {curves.densities[p], std::clamp(curves.recall[row + p], 0.0, 1.0)});
-    }
-    points.push_back({1.0, 1.0});
+    const std::vector<RecallPoint> points = PointsOf(curves, layer, head);
     const std::vector<RecallPoint> corners = UpperEnvelope(points);
     for (size_t i = 1; i < corners.size(); ++i) {
       const double width = corners[i].density - corners[i - 1].density;

@@ -11,11 +11,13 @@
 namespace seer {
 
 // Each head's mass recall when it reads some densities: of RecallMetrics, on
-// the data that the gate was trained on.
+// the data that the gate was trained on. The densities are realized ones, since
+// a profile says what heads read: forced blocks alone may be more than a small
+// budget, and then several budgets realize one density.
 struct RecallCurves {
   int32_t num_layers = 0;
   int32_t num_heads = 0;          // Hq
-  std::vector<double> densities;  // [points], strictly ascending in (0, 1)
+  std::vector<double> densities;  // [points], in (0, 1], never falling
   std::vector<double> recall;     // [num_layers, num_heads, points], finite
 };
 
@@ -26,7 +28,8 @@ struct RecallCurves {
 // the target is reached (water-filling); pieces of equal slope, such as those
 // of heads that are alike, in proportion to their width. So a head's density
 // never falls as the target rises. Recall outside 0..1 is taken for the nearer
-// end.
+// end. Of points of equal density the one of most recall is kept; at density 1
+// that is (1, 1).
 // INVALID_ARGUMENT: sizes or ranges are not as above.
 absl::StatusOr<BudgetProfile> FitBudgetProfile(
     const RecallCurves& curves, const std::vector<float>& targets);

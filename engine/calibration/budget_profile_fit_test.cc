@@ -188,6 +188,28 @@ TEST(BudgetProfileFitTest, NoiseAndRoundingAreTakenForWhatTheyMean) {
   EXPECT_EQ(profile.HeadDensity(0, 0, 1.0), 1.0);
 }
 
+// Three budgets below what is forced realize one density, the largest all.
+TEST(BudgetProfileFitTest, PointsThatCoincideCountOnce) {
+  RecallCurves once = CurvesAtHalf({});
+  once.num_heads = 2;
+  once.densities = {0.25, 0.5};
+  once.recall = {0.3, 0.6, 0.7, 0.9};
+  RecallCurves often = once;
+  often.densities = {0.25, 0.25, 0.25, 0.5, 1.0, 1.0};
+  often.recall = {0.3, 0.3, 0.3, 0.6, 1.0, 0.9999999,  //
+                  0.6, 0.7, 0.5, 0.9, 1.0, 1.0};
+  const std::vector<float> targets = {0.125f, 0.25f, 0.3f, 0.5f, 0.9f};
+  const BudgetProfile want = Fit(once, targets);
+  const BudgetProfile profile = Fit(often, targets);
+  for (const float target : targets) {
+    for (int32_t head = 0; head < 2; ++head) {
+      EXPECT_EQ(profile.HeadDensity(0, head, target),
+                want.HeadDensity(0, head, target));
+    }
+  }
+  EXPECT_EQ(profile.HeadDensity(0, 1, 0.125), 0.25);
+}
+
 TEST(BudgetProfileFitTest, RefusesWhatIsNoCurve) {
   const auto code = [](const RecallCurves& curves,
                        const std::vector<float>& targets) {
@@ -198,7 +220,13 @@ TEST(BudgetProfileFitTest, RefusesWhatIsNoCurve) {
   EXPECT_EQ(code(good, {}), kInvalid);
   EXPECT_EQ(code(good, {0.5f, 0.5f}), kInvalid);
   RecallCurves bad = good;
-  bad.densities = {1.0};
+  for (const double density : {0.0, -0.5, 1.0000001, std::nan("")}) {
+    bad.densities = {density};
+    EXPECT_EQ(code(bad, {0.5f}), kInvalid) << density;
+  }
+  bad = good;
+  bad.num_heads = 1;
+  bad.densities = {0.5, 0.25};
   EXPECT_EQ(code(bad, {0.5f}), kInvalid);
   bad = good;
   bad.densities = {0.2, 0.5};
