@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "engine/calibration/gate_network.h"
+#include "engine/calibration/network/gate_network.h"
 #include "engine/calibration/tile_range.h"
 #include "engine/device/device.h"
 #include "engine/gate/gate.h"

@@ -1,0 +1,59 @@
+#include "engine/calibration/network/gate_loss.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/xlogy.h>
+
+#include <limits>
+
+namespace seer {
+namespace {
+
+// Sums rows in their own type and the rest in double: rows are short, and there
+// may be millions of them.
+at::Tensor SumAll(const at::Tensor& terms) {
+  return terms.sum(-1).to(at::kDouble).sum();
+}
+
+}  // namespace
+
+at::Tensor VisibleBlocksOf(int64_t first_tile, int64_t num_tiles,
+                           int64_t num_blocks, at::Device device) {
+  const auto options = at::TensorOptions(at::kLong).device(device);
+  return at::arange(num_blocks, options)
+      .le(at::arange(first_tile, first_tile + num_tiles, options).unsqueeze(1));
+}
+
+GateLossResult ComputeGateLoss(const GateLossArgs& args) {
+  const at::Tensor hidden =
+      VisibleBlocksOf(args.first_tile, args.logits.size(1), args.logits.size(2),
+                      args.logits.device())
+          .logical_not();
+  const at::Tensor logits =
+      args.logits.masked_fill(hidden, -std::numeric_limits<double>::infinity());
+  const at::Tensor target = args.target.masked_fill(hidden, 0.0);
+  const double scale = 1.0 / args.num_terms;
+  GateLossResult result;
+  if (args.loss == GateLoss::kMse) {
+    const at::Tensor probs = at::softmax(logits, -1);
+    const at::Tensor error = probs - target;
+    result.value = SumAll(error.square()).mul_(scale);
+    result.gradient = (error - (probs * error).sum(-1, /*keepdim=*/true))
+                          .mul_(probs)
+                          .mul_(2.0 * scale);
+    return result;
+  }
+  at::Tensor log_probs = at::log_softmax(logits, -1);
+  result.gradient = log_probs.exp()
+                        .mul_(target.sum(-1, /*keepdim=*/true))
+                        .sub_(target)
+                        .mul_(scale);
+  log_probs.masked_fill_(hidden, 0.0);
+  result.value = SumAll(at::xlogy(target, target).sub_(log_probs.mul_(target)))
+                     .mul_(scale);
+  return result;
+}
+
+}  // namespace seer

@@ -1,0 +1,153 @@
+#include "engine/calibration/network/gate_network.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <cmath>
+#include <vector>
+
+#include "kernels/paged_kv.h"
+#include "kernels/ragged_batch.h"
+
+namespace seer {
+namespace {
+
+// [groups * H, rows, columns] <-> [groups, rows, H * columns]: the heads that
+// share an input beside each other, so that one product serves them.
+at::Tensor HeadsBeside(const at::Tensor& x, int64_t num_groups) {
+  const int64_t num_heads = x.size(0) / num_groups;
+  return x.view({num_groups, num_heads, x.size(1), x.size(2)})
+      .transpose(1, 2)
+      .reshape({num_groups, x.size(1), num_heads * x.size(2)});
+}
+
+at::Tensor HeadsApart(const at::Tensor& x, int64_t num_columns) {
+  const int64_t num_heads = x.size(2) / num_columns;
+  return x.view({x.size(0), x.size(1), num_heads, num_columns})
+      .transpose(1, 2)
+      .reshape({x.size(0) * num_heads, x.size(1), num_columns});
+}
+
+}  // namespace
+
+GateParameters GateParameters::ZerosLike() const {
+  GateParameters zeros;
+  if (is_double()) zeros.linear_q = at::zeros_like(linear_q);
+  zeros.linear_k = at::zeros_like(linear_k);
+  return zeros;
+}
+
+GateSequence::GateSequence(const GateNetwork& network, int64_t num_tokens)
+    : network_(network),
+      num_tokens_(num_tokens),
+      num_entry_heads_(network.weights.linear_k.size(0)) {
+  const GateParameters& weights = network.weights;
+  const int64_t num_kv_heads = network.shape.num_kv_heads;
+  const int64_t num_blocks = NumBlocks(num_tokens);
+  if (weights.is_double()) weights_q_ = Rounded(weights.linear_q);
+  weights_k_ = HeadsBeside(Rounded(weights.linear_k), num_kv_heads);
+  const at::TensorOptions options = weights.linear_k.options();
+  key_inputs_ =
+      at::zeros({num_kv_heads, num_blocks, weights.linear_k.size(1)}, options);
+  key_entries_ = at::empty(
+      {num_entry_heads_, num_blocks, network.shape.head_dim}, options);
+}
+
+at::Tensor GateSequence::Rounded(const at::Tensor& x) const {
+  if (network_.shape.dtype == DType::kFloat32) return x;
+  return x.to(at::kBFloat16).to(x.scalar_type());
+}
+
+at::Tensor GateSequence::Pooled(const at::Tensor& pools, const PoolSet& set,
+                                int64_t first_block) const {
+  std::vector<at::Tensor> parts;
+  if (set.max) parts.push_back(pools.select(2, kPoolMax));
+  if (set.min) parts.push_back(pools.select(2, kPoolMin));
+  if (set.avg) {
+    // Every block is full but for the sequence's last.
+    const at::Tensor counts =
+        at::arange(first_block, first_block + pools.size(0), pools.options())
+            .mul_(-kBlockSize)
+            .add_(num_tokens_)
+            .clamp_max_(kBlockSize);
+    parts.push_back(pools.select(2, kPoolSum) / counts.view({-1, 1, 1}));
+  }
+  return Rounded(at::cat(parts, -1).transpose(0, 1).contiguous());
+}
+
+at::Tensor GateSequence::Rotated(const at::Tensor& x, int64_t first_block,
+                                 bool back) const {
+  const int64_t half = x.size(2) / 2;
+  const at::Tensor cos = network_.cos.narrow(0, first_block, x.size(1));
+  at::Tensor sin = network_.sin.narrow(0, first_block, x.size(1));
+  if (back) sin = sin.neg();
+  const at::Tensor low = x.narrow(2, 0, half);
+  const at::Tensor high = x.narrow(2, half, half);
+  return at::cat({low * cos - high * sin, high * cos + low * sin}, -1);
+}
+
+void GateSequence::AddKeys(const at::Tensor& pooled_keys) {
+  const int64_t num_added = pooled_keys.size(0);
+  const at::Tensor inputs =
+      Pooled(pooled_keys, network_.design.key_pools, num_keys_);
+  const at::Tensor projected =
+      HeadsApart(Rounded(inputs.bmm(weights_k_)), network_.shape.head_dim);
+  key_inputs_.narrow(1, num_keys_, num_added).copy_(inputs);
+  key_entries_.narrow(1, num_keys_, num_added)
+      .copy_(Rounded(Rotated(projected, num_keys_, /*back=*/false)));
+  num_keys_ += num_added;
+}
+
+at::Tensor GateSequence::Score(const at::Tensor& pooled_queries,
+                               int64_t first_tile) {
+  const int64_t num_tiles = pooled_queries.size(0);
+  const int64_t num_visible = first_tile + num_tiles;
+  const int64_t head_dim = network_.shape.head_dim;
+  first_tile_ = first_tile;
+  query_inputs_ =
+      Pooled(pooled_queries, network_.design.query_pools, first_tile);
+  const at::Tensor projected = network_.weights.is_double()
+                                   ? Rounded(query_inputs_.bmm(weights_q_))
+                                   : query_inputs_;
+  query_entries_ = Rounded(Rotated(projected, first_tile, /*back=*/false));
+  const at::Tensor keys = key_entries_.narrow(1, 0, num_visible);
+  return query_entries_.view({num_entry_heads_, -1, head_dim})
+      .bmm(keys.transpose(1, 2))
+      .mul_(1.0 / std::sqrt(static_cast<double>(head_dim)))
+      .view({network_.shape.num_query_heads, num_tiles, num_visible});
+}
+
+void GateSequence::AddGradient(const at::Tensor& gradient,
+                               GateParameters* gradients) {
+  const int64_t head_dim = network_.shape.head_dim;
+  const int64_t num_visible = gradient.size(2);
+  const at::Tensor by_products =
+      (gradient * (1.0 / std::sqrt(static_cast<double>(head_dim))))
+          .reshape({num_entry_heads_, -1, num_visible});
+  if (!key_gradient_.defined()) {
+    key_gradient_ = at::zeros_like(key_entries_);
+  }
+  key_gradient_.narrow(1, 0, num_visible)
+      .baddbmm_(by_products.transpose(1, 2),
+                query_entries_.view({num_entry_heads_, -1, head_dim}));
+  if (!network_.weights.is_double()) return;
+  const at::Tensor by_queries =
+      by_products.bmm(key_entries_.narrow(1, 0, num_visible))
+          .view_as(query_entries_);
+  gradients->linear_q.baddbmm_(query_inputs_.transpose(1, 2),
+                               Rotated(by_queries, first_tile_, /*back=*/true));
+}
+
+void GateSequence::Finish(GateParameters* gradients) {
+  if (!key_gradient_.defined()) return;
+  const at::Tensor by_projected = HeadsBeside(
+      Rotated(key_gradient_, 0, /*back=*/true), network_.shape.num_kv_heads);
+  gradients->linear_k.add_(HeadsApart(
+      key_inputs_.transpose(1, 2).bmm(by_projected), network_.shape.head_dim));
+}
+
+}  // namespace seer

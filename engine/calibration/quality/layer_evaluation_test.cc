@@ -1,0 +1,122 @@
+#include "engine/calibration/quality/layer_evaluation.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/calibration/testing/teacher_gate.h"
+#include "gtest/gtest.h"
+#include "tests/testing/engine/test_devices.h"
+
+namespace seer {
+namespace {
+
+class LayerEvaluationTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    const std::string missing = MissingDevice(GetParam());
+    if (!missing.empty()) GTEST_SKIP() << missing;
+    auto device = OpenTestDevice(GetParam(), nullptr);
+    ASSERT_TRUE(device.ok()) << device.status();
+    device_ = *std::move(device);
+    ASSERT_TRUE(device_->BindThisThread().ok());
+    LayerTrainerOptions options;
+    options.shape.num_layers = 1;
+    options.shape.num_query_heads = 4;
+    options.shape.num_kv_heads = 2;
+    options.shape.head_dim = 16;
+    options.shape.dtype = DType::kFloat32;
+    options.design = ParseGateDesign("Qavg_Kmaxminavg").value();
+    teacher_ = std::make_unique<TeacherGate>(options.shape, options.design,
+                                             3000, 3, device_.get());
+    sequences_ = {teacher_->MakeSequence(3000, 1),
+                  teacher_->MakeSequence(1280, 2)};
+    auto trainer =
+        LayerTrainer::Create(options, teacher_->rope(), device_.get());
+    ASSERT_TRUE(trainer.ok()) << trainer.status();
+    trainer_ = *std::move(trainer);
+  }
+  void TearDown() override {
+    trainer_.reset();
+    sequences_.clear();
+    teacher_.reset();
+  }
+
+  absl::StatusOr<LayerQuality> Evaluate() {
+    // More than forced blocks and dense tiles of a short prompt take.
+    RecallOptions options;
+    options.densities = {0.7, 0.5, 0.4};
+    auto evaluation = LayerEvaluation::Begin(*trainer_, {3000, 1280}, options);
+    if (!evaluation.ok()) return evaluation.status();
+    absl::Status status;
+    for (const TaughtSequence& sequence : sequences_) {
+      EXPECT_FALSE((*evaluation)->End().ok());
+      for (int64_t first = 0; first < sequence.num_tiles(); first += 8) {
+        const TileRange range =
+            sequence.Range(first, std::min(sequence.num_tiles(), first + 8));
+        status.Update((*evaluation)->AddRange(range, range.target));
+      }
+      status.Update((*evaluation)->EndSequence());
+    }
+    if (!status.ok()) return status;
+    return (*evaluation)->End();
+  }
+
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<TeacherGate> teacher_;
+  std::vector<TaughtSequence> sequences_;
+  std::unique_ptr<LayerTrainer> trainer_;
+};
+
+TEST_P(LayerEvaluationTest, LossIsTheTrainers) {
+  const auto quality = Evaluate();
+  ASSERT_TRUE(quality.ok()) << quality.status();
+  ASSERT_TRUE(trainer_->BeginStep(0, {3000, 1280}).ok());
+  for (const TaughtSequence& sequence : sequences_) {
+    for (int64_t first = 0; first < sequence.num_tiles(); first += 8) {
+      ASSERT_TRUE(trainer_
+                      ->AddRange(sequence.Range(
+                          first, std::min(sequence.num_tiles(), first + 8)))
+                      .ok());
+    }
+    ASSERT_TRUE(trainer_->EndSequence().ok());
+  }
+  const auto result = trainer_->EndStep();
+  ASSERT_TRUE(result.ok()) << result.status();
+  // Rows of at most 47 blocks, 16 channels.
+  EXPECT_NEAR(quality->loss, result->loss, result->loss * 47 * 16 * 0x1p-24);
+}
+
+TEST_P(LayerEvaluationTest, ATeacherSelectsAsItsOracle) {
+  const auto untrained = Evaluate();
+  ASSERT_TRUE(untrained.ok()) << untrained.status();
+  Checkpoint checkpoint;
+  ASSERT_TRUE(trainer_->Save(&checkpoint).ok());
+  const at::Tensor weights = teacher_->network().weights.linear_k.cpu();
+  std::memcpy(checkpoint.at("layers.0.linear_k").bytes.data(),
+              weights.const_data_ptr(), weights.nbytes());
+  ASSERT_TRUE(trainer_->Load(checkpoint).ok());
+  const auto quality = Evaluate();
+  ASSERT_TRUE(quality.ok()) << quality.status();
+  ASSERT_EQ(quality->recall.size(), 3u);
+  for (size_t d = 0; d < 3; ++d) {
+    const DensityRecall& recall = quality->recall[d];
+    // Ranks are equal but where probabilities round to one; blocks so close
+    // hold as much.
+    EXPECT_GT(recall.block_recall, 0.999);
+    EXPECT_NEAR(recall.mass_recall, recall.oracle_mass_recall, 1e-5);
+    EXPECT_LT(untrained->recall[d].mass_recall, recall.mass_recall);
+    EXPECT_LT(untrained->recall[d].block_recall, recall.block_recall);
+    EXPECT_EQ(recall.head_mass_recall.size(), 4u);
+  }
+  EXPECT_LT(quality->loss, untrained->loss / 1000);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, LayerEvaluationTest,
+                         testing::ValuesIn(RealTestDevices()),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace seer
