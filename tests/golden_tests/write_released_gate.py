@@ -11,7 +11,7 @@ import pathlib
 import sys
 
 import safetensors_file
-import torch_archive_writer
+from torch_files import torch_archive_writer
 
 
 def main(golden: str, model: str, folder: str) -> None:

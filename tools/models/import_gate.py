@@ -6,7 +6,7 @@
 The weights are a `torch.save` file of the dict that SeerAttention saves, and
 config.json is the one beside it; MODEL_DIR is the Hugging Face folder of the
 base model that the gate is for. The file is read without torch, and nothing in
-it is run (see torch_archive.py). Values are kept exactly: bf16 stays bf16, fp32
+it is run (see torch_files/torch_archive.py). Values are kept exactly: bf16 stays bf16, fp32
 and fp16 become fp32. A released file says nothing of how it was trained: the
 metadata says "unknown" there.
 """
@@ -26,9 +26,8 @@ import numpy as np
 import bfloat16
 import fingerprint
 import safetensors_file
-import torch_archive
-import untrusted_text
-from untrusted_text import quote
+from torch_files import torch_archive, untrusted_text
+from torch_files.untrusted_text import quote
 
 _BLOCK_SIZE = 64  # tokens
 _POOLS = r"(?=max|min|avg)(?:max)?(?:min)?(?:avg)?"

@@ -15,8 +15,8 @@ import bfloat16
 import fingerprint
 import import_gate
 import safetensors_file
-import torch_archive_writer as writer
 from safetensors_file import Tensor
+from torch_files import torch_archive_writer as writer
 
 _LAYERS, _QUERY_HEADS, _KV_HEADS, _DIM = 2, 4, 2, 8
 

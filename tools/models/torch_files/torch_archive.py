@@ -12,10 +12,8 @@ import re
 
 import numpy as np
 
-import state_dict_pickle
-import stored_zip
-import untrusted_text
-from untrusted_text import quote
+from torch_files import state_dict_pickle, stored_zip, untrusted_text
+from torch_files.untrusted_text import quote
 
 _NUMPY = {"BF16": "<u2", "F16": "<f2", "F32": "<f4"}  # bf16: its bits
 

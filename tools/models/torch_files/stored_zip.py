@@ -14,7 +14,7 @@ import pathlib
 import struct
 import zlib
 
-from untrusted_text import quote
+from torch_files.untrusted_text import quote
 
 _END = struct.Struct("<4s4H2LH")  # of the central directory
 _ENTRY = struct.Struct("<4s6H3L5H2L")  # of the central directory

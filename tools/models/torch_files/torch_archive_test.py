@@ -12,9 +12,9 @@ import zlib
 import numpy as np
 
 import safetensors_file
-import torch_archive
-import torch_archive_writer as writer
-from torch_archive_writer import Declared, Record
+from torch_files import torch_archive
+from torch_files import torch_archive_writer as writer
+from torch_files.torch_archive_writer import Declared, Record
 
 _SHAPE = (2, 3, 4)
 _NUM_VALUES = 24

@@ -10,7 +10,7 @@ most a fixed multiple of a program's length.
 import dataclasses
 import pickletools
 
-from untrusted_text import quote
+from torch_files.untrusted_text import quote
 
 _MAX_BYTES = 1 << 22
 _MAX_DIMS = 8
