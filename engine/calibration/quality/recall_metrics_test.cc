@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/calibration/quality/budget_profile_fit.h"
 #include "engine/model/aten.h"
 #include "gtest/gtest.h"
 #include "kernels/block_selection/row_budget.h"
@@ -235,6 +236,34 @@ TEST_P(RecallMetricsTest, RefusesOptionsAndRanges) {
   range.row_len = 2;
   range.last_tile = 3;
   EXPECT_EQ((*metrics)->AddRange(range).code(), kInvalid);
+}
+
+// Of a prompt of 8 blocks, forced ones are 26 of 36.
+TEST_P(RecallMetricsTest, RealizedDensitiesMakeAProfile) {
+  RecallOptions options;
+  options.densities = {0.1, 0.2, 0.5, 0.9};
+  const auto metrics = RecallMetrics::Create(options, kHeads, device_.get());
+  ASSERT_TRUE(metrics.ok()) << metrics.status();
+  const Scores mass = RandomRows(8, 1);
+  Add(metrics->get(), 8 * kBlockSize, RandomRows(8, 2), mass, mass, 8);
+  const auto result = (*metrics)->Result();
+  ASSERT_TRUE(result.ok()) << result.status();
+  RecallCurves curves;
+  curves.num_layers = 1;
+  curves.num_heads = kHeads;
+  for (const DensityRecall& point : *result) {
+    curves.densities.push_back(point.realized_density);
+  }
+  for (int head = 0; head < kHeads; ++head) {
+    for (const DensityRecall& point : *result) {
+      curves.recall.push_back(point.head_mass_recall[head]);
+    }
+  }
+  EXPECT_EQ(curves.densities[0], 26.0 / 36.0);
+  EXPECT_EQ(curves.densities[2], curves.densities[0]);
+  EXPECT_GT(curves.densities[3], curves.densities[0]);
+  const auto profile = FitBudgetProfile(curves, {0.5f, 0.75f});
+  ASSERT_TRUE(profile.ok()) << profile.status();
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, RecallMetricsTest,
