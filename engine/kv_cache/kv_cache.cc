@@ -1,5 +1,9 @@
 #include "engine/kv_cache/kv_cache.h"
 
+#include <algorithm>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "kernels/ragged_batch.h"
 
@@ -24,6 +28,13 @@ size_t BytesPerPage(const KvCacheShape& shape) {
 
 absl::StatusOr<KvCache> KvCache::Allocate(const KvCacheShape& shape,
                                           Device* device) {
+  // Numbers of planes are int32, as all numbers of pages.
+  constexpr int64_t kMaxPlanes = std::numeric_limits<int32_t>::max();
+  if (shape.num_pages > kMaxPlanes / std::max(1, shape.num_layers)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a KV cache of ", shape.num_pages, " pages in ",
+                     shape.num_layers, " layers: more than 2^31 - 1 in all"));
+  }
   KvCache cache;
   cache.shape_ = shape;
   cache.device_ = device;
@@ -46,6 +57,23 @@ PagedKv KvCache::layer(int32_t layer) const {
   kv.num_kv_heads = shape_.num_kv_heads;
   kv.head_dim = shape_.head_dim;
   return kv;
+}
+
+PagedKv KvCache::AllPlanes() const {
+  PagedKv kv = layer(0);
+  kv.num_pages *= shape_.num_layers;
+  return kv;
+}
+
+std::vector<int32_t> KvCache::PlanesOf(absl::Span<const int32_t> pages) const {
+  const int32_t num_pages = static_cast<int32_t>(shape_.num_pages);
+  std::vector<int32_t> planes;
+  for (const int32_t page : pages) {
+    for (int32_t layer = 0; layer < shape_.num_layers; ++layer) {
+      planes.push_back(layer * num_pages + page);
+    }
+  }
+  return planes;
 }
 
 absl::Status KvCache::CopyPage(int32_t from, int32_t to) {

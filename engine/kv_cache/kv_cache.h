@@ -4,9 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "engine/device/device.h"
 #include "engine/device/device_memory.h"
 #include "kernels/dtype.h"
@@ -31,7 +33,7 @@ size_t BytesPerPage(const KvCacheShape& shape);
 class KvCache {
  public:
   // In the memory of `device`, which is borrowed. RESOURCE_EXHAUSTED: there is
-  // not so much.
+  // not so much. INVALID_ARGUMENT: num_layers * num_pages is 2^31 or more.
   static absl::StatusOr<KvCache> Allocate(const KvCacheShape& shape,
                                           Device* device);
 
@@ -39,6 +41,15 @@ class KvCache {
 
   // One layer's pages and raw pooled keys; valid as long as the cache.
   PagedKv layer(int32_t layer) const;
+
+  // Every layer's pages as those of one: page p of layer l is number
+  // l * num_pages + p. For who needs the keys of one layer at a time: a page of
+  // the cache then holds num_layers blocks, and not one.
+  PagedKv AllPlanes() const;
+
+  // The numbers in AllPlanes of these pages' planes, num_layers a page, in
+  // order of page and layer.
+  std::vector<int32_t> PlanesOf(absl::Span<const int32_t> pages) const;
 
   // Enqueues the copy of a page in every layer: keys, values and pools.
   absl::Status CopyPage(int32_t from, int32_t to);

@@ -68,14 +68,39 @@ TEST(KvCacheTest, CopiesAPageInEveryLayer) {
   }
 }
 
+TEST(KvCacheTest, EveryPlaneIsAPageOfItsOwn) {
+  CpuDevice device(nullptr);
+  const absl::StatusOr<KvCache> cache =
+      KvCache::Allocate(SmallShape(), &device);
+  ASSERT_TRUE(cache.ok());
+  for (int32_t layer = 0; layer < 3; ++layer) {
+    for (int32_t page = 0; page < 5; ++page) Stamp(*cache, layer, page);
+  }
+  const PagedKv planes = cache->AllPlanes();
+  EXPECT_EQ(planes.num_pages, 15);
+  const std::vector<int32_t> numbers = cache->PlanesOf({4, 1});
+  ASSERT_EQ(numbers.size(), 6u);
+  const float* pages = static_cast<const float*>(planes.pages);
+  for (int i = 0; i < 6; ++i) {
+    const float value = 100.0f * (i % 3) + (i < 3 ? 4 : 1);
+    EXPECT_EQ(pages[planes.KeyOffset(numbers[i], 0)], value);
+    EXPECT_EQ(pages[planes.ValueOffset(numbers[i], 1) + 64 * 16 - 1], value);
+    EXPECT_EQ(planes.pooled_keys[planes.PoolOffset(numbers[i], 1, 3) + 15],
+              -value);
+  }
+}
+
 TEST(KvCacheTest, ReservesWithoutTouching) {
   CpuDevice device(nullptr);
   KvCacheShape shape = SmallShape();
   shape.num_pages = 100 << 20;  // terabytes
   EXPECT_TRUE(KvCache::Allocate(shape, &device).ok());
-  shape.num_pages = int64_t{1} << 48;
+  shape.head_dim = 1 << 20;
   EXPECT_EQ(KvCache::Allocate(shape, &device).status().code(),
             absl::StatusCode::kResourceExhausted);
+  shape.num_pages = (int64_t{1} << 31) / 3 + 1;
+  EXPECT_EQ(KvCache::Allocate(shape, &device).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -50,7 +50,8 @@ absl::StatusOr<StepInputs> Decoder::Send(const ForwardArgs& args,
       RowsOf(model_.device->backend(), layout.batch().num_rows);
   SEER_ASSIGN_OR_RETURN(
       StepInputs inputs,
-      SendStepInputs(layout, LimitsOf(*model_.config, *args.cache),
+      SendStepInputs(layout,
+                     LimitsOf(*model_.config, args.cache->shape().num_pages),
                      model_.inputs, rows));
   inputs.plan.max_generated_blocks =
       RoundUpToPowerOfTwo(inputs.plan.max_generated_blocks);

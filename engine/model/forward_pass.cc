@@ -23,12 +23,6 @@ namespace {
 // Bytes of logits that are held at once to be scored where they are.
 constexpr int64_t kScoredBytes = 64 << 20;
 
-// Rows of the MLP's wide intermediate that are held at once: on the CPU what
-// its caches hold, on a GPU what keeps it busy.
-int64_t MlpRows(Backend backend) {
-  return backend == Backend::kCuda ? 8192 : 1024;
-}
-
 }  // namespace
 
 ForwardPass::ForwardPass(const ModelParts& model, const ForwardArgs& args,
@@ -64,7 +58,8 @@ int64_t ForwardPass::ScoredRowsAtOnce() const {
 absl::Status ForwardPass::Send(Residual& residual) {
   SEER_ASSIGN_OR_RETURN(
       inputs_,
-      SendStepInputs(layout_, LimitsOf(config_, *args_.cache), model_.inputs));
+      SendStepInputs(layout_, LimitsOf(config_, args_.cache->shape().num_pages),
+                     model_.inputs));
   StepResults::Shape shape;
   shape.num_layers = has_gates() ? config_.num_layers : 0;
   shape.num_sequences = inputs_.batch.num_sequences;
@@ -205,29 +200,6 @@ void ForwardPass::Trace(int32_t layer, const at::Tensor& qkv) const {
   args_.trace(trace);
 }
 
-absl::Status ForwardPass::RunMlp(const LlamaWeights::Layer& layer,
-                                 Residual& residual) const {
-  const at::Tensor addend = std::exchange(residual.pending, at::Tensor());
-  const int64_t num_rows = residual.x.size(0);
-  const int64_t rows_at_once = MlpRows(backend_);
-  for (int64_t row = 0; row < num_rows; row += rows_at_once) {
-    const int64_t count = std::min(rows_at_once, num_rows - row);
-    const at::Tensor x = residual.x.narrow(0, row, count);
-    SEER_ASSIGN_OR_RETURN(const at::Tensor normed,
-                          rows_.AddAndNorm(x, addend.narrow(0, row, count),
-                                           layer.post_attention_norm));
-    SEER_ASSIGN_OR_RETURN(const at::Tensor active,
-                          rows_.SiluMul(layer.gate_up.Multiply(normed)));
-    const at::Tensor out = layer.down.Multiply(active);
-    if (count == num_rows) {
-      residual.pending = out;
-    } else {
-      x.add_(out);
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status ForwardPass::RunLayers(Residual& residual) {
   const LlamaWeights& weights = model_.tensors->weights;
   const int64_t num_wanted = num_wanted_rows();
@@ -247,7 +219,7 @@ absl::Status ForwardPass::RunLayers(Residual& residual) {
       attention = at::index_select(attention, 0, wanted);
     }
     residual.pending = layer.output.Multiply(attention);
-    SEER_RETURN_IF_ERROR(RunMlp(layer, residual));
+    SEER_RETURN_IF_ERROR(AddMlp(rows_, layer, residual));
   }
   return absl::OkStatus();
 }

@@ -15,6 +15,7 @@
 #include "engine/model/launched_step.h"
 #include "engine/model/llama_weights.h"
 #include "engine/model/model_parts.h"
+#include "engine/model/residual.h"
 #include "engine/model/row_ops.h"
 #include "engine/model/step_inputs.h"
 #include "engine/model/step_results.h"
@@ -41,12 +42,6 @@ class ForwardPass {
   absl::StatusOr<LaunchedStep::Work> Launch();
 
  private:
-  // The residual stream, and what is still to be added to it before it is
-  // normed; undefined: nothing.
-  struct Residual {
-    at::Tensor x;        // [rows, H]
-    at::Tensor pending;  // [rows, H]
-  };
   // Sends the inputs and begins the residual stream with the tokens' rows.
   absl::Status Send(Residual& residual);
   void MakeTensors();
@@ -59,8 +54,6 @@ class ForwardPass {
   GateScoreArgs ScoreOf(int32_t layer, size_t group, const PagedKv& kv) const;
   AttentionArgs Attention(const PagedKv& kv) const;
   void Trace(int32_t layer, const at::Tensor& qkv) const;
-  absl::Status RunMlp(const LlamaWeights::Layer& layer,
-                      Residual& residual) const;
   absl::Status EmitLogits(const Residual& residual);
   // Of wanted rows [first, first + count), dtype [count, vocab_size].
   absl::StatusOr<at::Tensor> LogitsOf(const Residual& residual, int64_t first,

@@ -6,12 +6,12 @@
 
 namespace seer {
 
-StepLimits LimitsOf(const ModelConfig& config, const KvCache& cache) {
+StepLimits LimitsOf(const ModelConfig& config, int64_t num_pages) {
   StepLimits limits;
   limits.num_layers = config.num_layers;
   limits.num_query_heads = config.num_query_heads;
   limits.vocab_size = config.vocab_size;
-  limits.num_pages = cache.shape().num_pages;
+  limits.num_pages = num_pages;
   limits.context_len = config.context_len;
   return limits;
 }

@@ -2,7 +2,8 @@
 #ifndef SEER_ENGINE_MODEL_LAYER_ARGS_H_
 #define SEER_ENGINE_MODEL_LAYER_ARGS_H_
 
-#include "engine/kv_cache/kv_cache.h"
+#include <cstdint>
+
 #include "engine/model/model_parts.h"
 #include "engine/model/step_inputs.h"
 #include "engine/weights/model_config.h"
@@ -14,7 +15,7 @@
 
 namespace seer {
 
-StepLimits LimitsOf(const ModelConfig& config, const KvCache& cache);
+StepLimits LimitsOf(const ModelConfig& config, int64_t num_pages);
 
 RopeTable RopeOf(const ModelParts& model);
 

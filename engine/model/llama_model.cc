@@ -157,6 +157,21 @@ int64_t LlamaModel::StepBytes(int64_t num_rows, int64_t num_sequences) const {
   return bytes + bytes / 4 + kLogits + kLibraries;
 }
 
+int64_t LlamaModel::LayerPassBytes(int64_t num_tokens,
+                                   int64_t num_tiles) const {
+  ModelParts parts;
+  parts.config = &config_;
+  parts.dtype = dtype_;
+  parts.device = device_;
+  return seer::LayerPassBytes(parts, num_tokens, num_tiles);
+}
+
+absl::StatusOr<std::unique_ptr<LayerPass>> LlamaModel::BeginLayerPass(
+    absl::Span<const TokenId> tokens, const PagedKv& kv,
+    absl::Span<const int32_t> pages) {
+  return LayerPass::Make(Parts(), tokens, kv, pages);
+}
+
 ModelParts LlamaModel::Parts() {
   ModelParts parts;
   parts.config = &config_;

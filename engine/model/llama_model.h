@@ -8,14 +8,18 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "engine/device/device.h"
 #include "engine/device/transfer_buffer.h"
 #include "engine/model/batch_layout.h"
 #include "engine/model/forward_args.h"
 #include "engine/model/launched_step.h"
+#include "engine/model/layer_pass.h"
+#include "engine/token.h"
 #include "engine/weights/model_config.h"
 #include "engine/weights/weight_files.h"
 #include "kernels/dtype.h"
+#include "kernels/paged_kv.h"
 
 namespace seer {
 
@@ -73,6 +77,17 @@ class LlamaModel {
   // Launches the step and finishes it.
   absl::StatusOr<ForwardReport> Forward(const ForwardArgs& args);
 
+  // A dense pass of `tokens`, >= 1 of the vocabulary and within the context,
+  // layer by layer: layer_pass.h. The keys of the layer at hand are written to
+  // `pages` of `kv`, which is on the model's device: one a block, all
+  // different, nobody else's while the pass lasts. What is not on the device is
+  // copied; the model outlives the pass.
+  // INVALID_ARGUMENT: a token or a page out of its limits. RESOURCE_EXHAUSTED:
+  // no memory for the residual stream.
+  absl::StatusOr<std::unique_ptr<LayerPass>> BeginLayerPass(
+      absl::Span<const TokenId> tokens, const PagedKv& kv,
+      absl::Span<const int32_t> pages);
+
   const ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }
   // Whether the device works beside the host, in memory of its own. Draws and
@@ -89,6 +104,10 @@ class LlamaModel {
   // An upper estimate of what a step of `num_rows` rows of `num_sequences`
   // takes of the device's memory beside weights, cache and gates.
   int64_t StepBytes(int64_t num_rows, int64_t num_sequences) const;
+
+  // The same of a layer pass of `num_tokens` in ranges of up to `num_tiles`
+  // tiles with both targets, beside its pages and what steps take anyway.
+  int64_t LayerPassBytes(int64_t num_tokens, int64_t num_tiles) const;
 
  private:
   LlamaModel(const ModelConfig& config, DType dtype, Device* device);

@@ -49,27 +49,6 @@ std::vector<EffectivePolicy> Policies() {
   return policies;
 }
 
-// The tokens of a sequence's prompt as one layer of a run recorded them.
-SequenceTokens Recorded(const GateShape& shape, const Sequence& s,
-                        int32_t layer) {
-  const TypedArray& rows = s.qkv.at(layer);
-  const int64_t queries = shape.num_query_heads * shape.head_dim;
-  const int64_t keys = shape.num_kv_heads * shape.head_dim;
-  SequenceTokens tokens;
-  tokens.len = static_cast<int32_t>(s.prompt_len);
-  tokens.prompt_len = tokens.len;
-  for (int64_t row = 0; row < s.prompt_len; ++row) {
-    const int64_t begin = row * (queries + 2 * keys);
-    for (int64_t i = 0; i < queries + 2 * keys; ++i) {
-      std::vector<float>& part = i < queries          ? tokens.queries
-                                 : i < queries + keys ? tokens.keys
-                                                      : tokens.values;
-      part.push_back(rows.Get(begin + i));
-    }
-  }
-  return tokens;
-}
-
 // A gate for the model, and its weights layer by layer as ScoredGate takes
 // them.
 struct TestGate {
@@ -113,7 +92,8 @@ class Reselection {
   Reselection(const GateShape& shape, const GateWeights& gate,
               const Sequence& s, int32_t layer, Backend backend)
       : sequences_({shape.num_query_heads, shape.num_kv_heads, shape.head_dim},
-                   shape.dtype, {Recorded(shape, s, layer)}, RopeConfig(), 3),
+                   shape.dtype, {RecordedPrompt(shape, s, layer)}, RopeConfig(),
+                   3),
         step_(sequences_.Prepare(backend, sequences_.WholePrompts())),
         logits_(ScoredGate(&sequences_, gate).Score(backend, step_)),
         row_len_(ScoredGate::RowLen(step_)) {

@@ -19,6 +19,8 @@ class RowOps {
   RowOps(const Device& device, DType dtype, double epsilon,
          const at::Tensor& epsilon_tensor);
 
+  Backend backend() const { return backend_; }
+
   // x += addend, both [num_rows, H] of contiguous rows; an undefined addend
   // leaves x. Returns x * rsqrt(mean(x^2) + epsilon), in fp32, rounded, times
   // `weight` [H]. INTERNAL: the kernel failed.

@@ -189,4 +189,25 @@ absl::Status ModelRunner::RunAlone(int32_t sequence, int32_t chunk) {
   return absl::OkStatus();
 }
 
+SequenceTokens RecordedPrompt(const GateShape& shape,
+                              const ModelRunner::Sequence& sequence,
+                              int32_t layer) {
+  const TypedArray& rows = sequence.qkv.at(layer);
+  const int64_t queries = shape.num_query_heads * shape.head_dim;
+  const int64_t keys = shape.num_kv_heads * shape.head_dim;
+  SequenceTokens tokens;
+  tokens.len = static_cast<int32_t>(sequence.prompt_len);
+  tokens.prompt_len = tokens.len;
+  for (int64_t row = 0; row < sequence.prompt_len; ++row) {
+    const int64_t begin = row * (queries + 2 * keys);
+    for (int64_t i = 0; i < queries + 2 * keys; ++i) {
+      std::vector<float>& part = i < queries          ? tokens.queries
+                                 : i < queries + keys ? tokens.keys
+                                                      : tokens.values;
+      part.push_back(rows.Get(begin + i));
+    }
+  }
+  return tokens;
+}
+
 }  // namespace seer

@@ -20,6 +20,7 @@
 #include "engine/model/aten_executor.h"
 #include "engine/model/llama_model.h"
 #include "engine/token.h"
+#include "tests/testing/kernels/paged_sequences.h"
 #include "tests/testing/kernels/typed_array.h"
 
 namespace seer {
@@ -79,6 +80,7 @@ class ModelRunner {
 
   const Sequence& sequence(int32_t i) const { return sequences_[i]; }
   LlamaModel& model() { return *model_; }
+  Device& device() { return *device_; }
   const KvCache& cache() const { return cache_; }
   // Of the gates that steps have used.
   const std::map<const Gate*, GateState>& gates() const { return gates_; }
@@ -98,6 +100,11 @@ class ModelRunner {
   std::map<const Gate*, GateState> gates_;
   bool traces_ = true;
 };
+
+// The tokens of a traced sequence's prompt as one layer had them.
+SequenceTokens RecordedPrompt(const GateShape& shape,
+                              const ModelRunner::Sequence& sequence,
+                              int32_t layer);
 
 }  // namespace seer
 
