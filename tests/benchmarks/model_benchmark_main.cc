@@ -1,5 +1,6 @@
 // Steps of a model with random weights, without a server: prefill of prompts,
-// dense and under mean_pool at target sparsities, and decoding by batch size.
+// dense and under mean_pool at target sparsities, calibration's pass beside the
+// dense one, and decoding by batch size.
 //
 //   model_benchmark --config=tests/benchmarks/models/llama_3_1_8b.json
 //       --device=cuda --tokens=8192,32768 --sparsities=0,0.9
@@ -43,6 +44,8 @@ ABSL_FLAG(Strings, sparsities, (Strings{"0", "0.9"}),
           "target sparsities of prompts; 0 is dense");
 ABSL_FLAG(Strings, decode_batches, (Strings{"1", "64"}),
           "sequences of a decode step; none: no decoding");
+ABSL_FLAG(Strings, layer_pass_tiles, (Strings{}),
+          "tiles of a range of calibration's pass; none: no such pass");
 ABSL_FLAG(int64_t, context, 4096, "tokens that each has behind it");
 ABSL_FLAG(int, rounds, 3, "timed runs of each prompt");
 ABSL_FLAG(int, decode_steps, 32, "timed steps of each batch");
@@ -63,6 +66,13 @@ struct PrefillCase {
 struct DecodeCase {
   int64_t batch = 0;
   std::vector<StepTimes> runs;
+};
+
+// Calibration's pass of a prompt beside dense prefill, in milliseconds.
+struct PassCase {
+  int64_t num_tokens = 0;
+  int64_t tiles = 0;
+  std::vector<double> dense, plain, with_targets;
 };
 
 absl::StatusOr<std::vector<int64_t>> Numbers(const Strings& texts) {
@@ -102,6 +112,22 @@ absl::StatusOr<std::vector<DecodeCase>> DecodeCases() {
     DecodeCase c;
     c.batch = batch;
     cases.push_back(std::move(c));
+  }
+  return cases;
+}
+
+absl::StatusOr<std::vector<PassCase>> PassCases() {
+  SEER_ASSIGN_OR_RETURN(const std::vector<int64_t> lengths,
+                        Numbers(absl::GetFlag(FLAGS_tokens)));
+  SEER_ASSIGN_OR_RETURN(const std::vector<int64_t> ranges,
+                        Numbers(absl::GetFlag(FLAGS_layer_pass_tiles)));
+  std::vector<PassCase> cases;
+  for (const int64_t length : lengths) {
+    for (const int64_t tiles : ranges) {
+      cases.emplace_back();
+      cases.back().num_tokens = length;
+      cases.back().tiles = tiles;
+    }
   }
   return cases;
 }
@@ -200,6 +226,41 @@ void ReportDecode(const std::vector<DecodeCase>& cases,
   }
 }
 
+// All three of a case take turns, the first round not being timed.
+absl::Status MeasurePasses(RandomModel& model, std::vector<PassCase>* cases) {
+  for (int round = -1; round < absl::GetFlag(FLAGS_rounds); ++round) {
+    for (PassCase& c : *cases) {
+      SEER_ASSIGN_OR_RETURN(
+          const StepTimes dense,
+          model.Prefill(c.num_tokens, absl::GetFlag(FLAGS_chunk), 0));
+      SEER_ASSIGN_OR_RETURN(const absl::Duration plain,
+                            model.PassLayers(c.num_tokens, c.tiles, false));
+      SEER_ASSIGN_OR_RETURN(const absl::Duration with_targets,
+                            model.PassLayers(c.num_tokens, c.tiles, true));
+      if (round < 0) continue;
+      c.dense.push_back(Milliseconds(dense.total));
+      c.plain.push_back(Milliseconds(plain));
+      c.with_targets.push_back(Milliseconds(with_targets));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void ReportPasses(const std::vector<PassCase>& cases, BenchmarkReport* report) {
+  report->StartTable(
+      "Calibration's pass, layer by layer: milliseconds",
+      {"tokens", "tiles of a range", "dense prefill", "pass without targets",
+       "pass with the max target", "of dense prefill"});
+  for (const PassCase& c : cases) {
+    report->AddRow({absl::StrCat(c.num_tokens), absl::StrCat(c.tiles),
+                    FormatSpread(SpreadOf(c.dense), 1),
+                    FormatSpread(SpreadOf(c.plain), 1),
+                    FormatSpread(SpreadOf(c.with_targets), 1),
+                    absl::StrFormat("%.2f", SpreadOf(c.with_targets).median /
+                                                SpreadOf(c.dense).median)});
+  }
+}
+
 absl::Status Measure(RandomModel& model, std::vector<PrefillCase>* prefills,
                      std::vector<DecodeCase>* decodes) {
   const int64_t chunk = absl::GetFlag(FLAGS_chunk);
@@ -233,6 +294,7 @@ absl::Status Measure(RandomModel& model, std::vector<PrefillCase>* prefills,
 absl::Status Main() {
   SEER_ASSIGN_OR_RETURN(std::vector<PrefillCase> prefills, PrefillCases());
   SEER_ASSIGN_OR_RETURN(std::vector<DecodeCase> decodes, DecodeCases());
+  SEER_ASSIGN_OR_RETURN(std::vector<PassCase> passes, PassCases());
   if (absl::GetFlag(FLAGS_rounds) < 1 ||
       absl::GetFlag(FLAGS_decode_steps) < 1) {
     return absl::InvalidArgumentError("--rounds or --decode_steps below 1");
@@ -247,6 +309,7 @@ absl::Status Main() {
   SEER_ASSIGN_OR_RETURN(const std::unique_ptr<RandomModel> model,
                         RandomModel::Make(options));
   SEER_RETURN_IF_ERROR(Measure(*model, &prefills, &decodes));
+  SEER_RETURN_IF_ERROR(MeasurePasses(*model, &passes));
 
   BenchmarkReport report("Steps of a model with random weights",
                          absl::GetFlag(FLAGS_commit));
@@ -261,6 +324,7 @@ absl::Status Main() {
                  "the host; parts of the device's");
   ReportPrefill(prefills, &report);
   if (!decodes.empty()) ReportDecode(decodes, *model, &report);
+  if (!passes.empty()) ReportPasses(passes, &report);
   const std::string output = absl::GetFlag(FLAGS_output);
   if (output.empty()) {
     std::fputs(report.Markdown().c_str(), stdout);

@@ -123,6 +123,28 @@ absl::StatusOr<StepTimes> RandomModel::Prefill(int64_t num_tokens,
   return times;
 }
 
+absl::StatusOr<absl::Duration> RandomModel::PassLayers(int64_t num_tokens,
+                                                       int64_t tiles,
+                                                       bool with_targets) {
+  const absl::Time begin = absl::Now();
+  SEER_ASSIGN_OR_RETURN(
+      const std::unique_ptr<LayerPass> pass,
+      model_->BeginLayerPass(
+          RandomTokens(num_tokens, model_->config().vocab_size),
+          cache_.AllPlanes(), cache_.PlanesOf(pages_)));
+  LayerPassTargets targets;
+  targets.max = with_targets;
+  LayerRangeView view;
+  for (int32_t layer = 0; layer < model_->config().num_layers; ++layer) {
+    for (int64_t tile = 0; tile < pass->num_tiles(); tile += tiles) {
+      const int64_t end = std::min(tile + tiles, pass->num_tiles());
+      SEER_RETURN_IF_ERROR(pass->Run(layer, tile, end, targets, &view));
+    }
+  }
+  SEER_RETURN_IF_ERROR(device_->Synchronize());
+  return absl::Now() - begin;
+}
+
 absl::StatusOr<StepTimes> RandomModel::Decode(int64_t batch,
                                               int64_t context_len) {
   const std::vector<TokenId> tokens =

@@ -52,6 +52,11 @@ class RandomModel {
   absl::StatusOr<StepTimes> Prefill(int64_t num_tokens, int64_t chunk,
                                     double target);
 
+  // The host's time for a LayerPass of random tokens in ranges of `tiles`, to
+  // the end of its work; with the max target or without targets.
+  absl::StatusOr<absl::Duration> PassLayers(int64_t num_tokens, int64_t tiles,
+                                            bool with_targets);
+
   // One step that generates a token for each of `batch` sequences with pages
   // of their own, `context_len` tokens in. What is cached does not matter.
   absl::StatusOr<StepTimes> Decode(int64_t batch, int64_t context_len);
