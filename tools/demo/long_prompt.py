@@ -112,30 +112,48 @@ def read_chapter(path, heading):
     return "\n".join(lines[begin:end]).strip() + "\n"
 
 
-def complete(address, chapter_path, flags):
-    """seerctl's JSON of one completion."""
-    command = [_SEERCTL, "complete", f"--server={address}", "--json", "--chat"]
-    command += [f"--prompt_file={chapter_path}", "--max_tokens=64"]
-    # A small model repeats itself without the penalty.
-    command += ["--temperature=0", "--frequency_penalty=0.5", *flags, _QUESTION]
-    result = subprocess.run(command, stdout=subprocess.PIPE)
+def _seerctl(command, address, *arguments):
+    """The JSON that a command of seerctl prints."""
+    result = subprocess.run(
+        [_SEERCTL, command, f"--server={address}", "--json", *arguments],
+        stdout=subprocess.PIPE,
+    )
     if result.returncode != 0:
         sys.exit(result.returncode)
     return json.loads(result.stdout)
 
 
+def complete(address, chapter_path, flags):
+    """seerctl's JSON of one completion."""
+    # A small model repeats itself without the penalty.
+    return _seerctl(
+        "complete", address, "--chat", f"--prompt_file={chapter_path}",
+        "--max_tokens=64", "--temperature=0", "--frequency_penalty=0.5", *flags,
+        _QUESTION,
+    )
+
+
+def perplexity(address, chapter_path, flags):
+    """Of the chapter by itself."""
+    score = _seerctl("score", address, f"--prompt_file={chapter_path}", *flags)
+    return score["perplexity"]
+
+
 def print_table(rows):
-    """(policy, result) pairs as a table, texts wrapped."""
-    print(f"{'policy':<12} {'TTFT':>8} {'realized':>9}  text")
-    print(f"{'':<12} {'':>8} {'sparsity':>9}")
-    for policy, result in rows:
+    """(policy, result, perplexity) as a table, texts wrapped; dense comes first."""
+    print(f"{'policy':<12} {'TTFT':>8} {'realized':>9} {'perplexity':>18}  text")
+    print(f"{'':<12} {'':>8} {'sparsity':>9} {'against dense':>18}")
+    dense = rows[0][2]
+    for policy, result, quality in rows:
         ttft = result["timings"]["time_to_first_token_seconds"]
         realized = result["sparsity"]["realized_sparsity"]
         text = result["choices"][0]["text"].replace("\n", " ").strip()
         lines = textwrap.wrap(text, width=60) or [""]
-        print(f"{policy:<12} {ttft:>6.2f} s {realized:>9.3f}  {lines[0]}")
+        change = f"({100 * (quality / dense - 1):+.2f} %)"
+        print(f"{policy:<12} {ttft:>6.2f} s {realized:>9.3f} {quality:>7.2f}"
+              f" {change:>10}  {lines[0]}")
         for line in lines[1:]:
-            print(" " * 33 + line)
+            print(" " * 52 + line)
 
 
 def main():
@@ -159,7 +177,8 @@ def main():
         rows = []
         for policy, flags in _POLICIES:
             print(f"-- {policy}", file=sys.stderr)
-            rows.append((policy, complete(address, chapter_path, flags)))
+            rows.append((policy, complete(address, chapter_path, flags),
+                         perplexity(address, chapter_path, flags)))
         usage = rows[0][1]["usage"]
         print(f"\n{_CHAPTER} and a question, {usage['prompt_tokens']} tokens:\n")
         print_table(rows)
