@@ -22,6 +22,9 @@
 namespace seer {
 namespace {
 
+// Longer than any design's name, and short enough for a message.
+constexpr size_t kMaxDesignNameLen = 64;
+
 constexpr char kProfile[] = "budget_profile";
 constexpr char kProfileDensities[] = "budget_profile_densities";
 
@@ -48,8 +51,9 @@ class Reader {
                               absl::string_view expected) const {
     SEER_ASSIGN_OR_RETURN(const std::string value, Metadata(key));
     if (value == expected) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat(
-        "metadata field ", key, " is \"", value, "\", expected ", expected));
+    return absl::InvalidArgumentError(
+        absl::StrCat("metadata field ", key, " is ", QuotedForMessage(value),
+                     ", expected ", expected));
   }
 
   bool Has(const std::string& name) const {
@@ -190,7 +194,8 @@ absl::StatusOr<std::unique_ptr<const Gate>> ReadGate(
     }
     return std::make_unique<const MeanPool>(shape);
   }
-  absl::StatusOr<GateDesign> design = ParseGateDesign(design_name);
+  absl::StatusOr<GateDesign> design =
+      ParseGateDesign(design_name.substr(0, kMaxDesignNameLen));
   if (!design.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("metadata field design: ", design.status().message()));
@@ -209,8 +214,11 @@ absl::StatusOr<std::unique_ptr<const Gate>> ReadGate(
 
 absl::StatusOr<std::shared_ptr<const GateSet>> ReadGateSet(
     absl::Span<const uint8_t> file, const GateSetTarget& target) {
-  SEER_ASSIGN_OR_RETURN(const SafetensorsContents contents,
-                        ParseSafetensors(file));
+  absl::StatusOr<SafetensorsContents> parsed = ParseSafetensors(file);
+  if (!parsed.ok()) {
+    return absl::InvalidArgumentError(parsed.status().message());
+  }
+  const SafetensorsContents contents = *std::move(parsed);
   Reader reader(contents, target.shape);
   SEER_RETURN_IF_ERROR(reader.ExpectMetadata("format_version", "1"));
   SEER_RETURN_IF_ERROR(
@@ -219,7 +227,7 @@ absl::StatusOr<std::shared_ptr<const GateSet>> ReadGateSet(
                         reader.Metadata("fingerprint"));
   if (fingerprint != target.fingerprint) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "metadata field fingerprint is ", fingerprint,
+        "metadata field fingerprint is ", QuotedForMessage(fingerprint),
         ", another base model's: this one's is ", target.fingerprint));
   }
   SEER_ASSIGN_OR_RETURN(const std::string design, reader.Metadata("design"));
@@ -228,6 +236,8 @@ absl::StatusOr<std::shared_ptr<const GateSet>> ReadGateSet(
   SEER_ASSIGN_OR_RETURN(set->gate, ReadGate(reader, design, target.shape));
   SEER_ASSIGN_OR_RETURN(set->profile, reader.Profile());
   SEER_RETURN_IF_ERROR(reader.CheckAllRead());
+  SEER_ASSIGN_OR_RETURN(set->provenance, ReadGateProvenance(contents.metadata));
+  set->num_bytes = static_cast<int64_t>(file.size());
   set->version = Sha256Hex(file);
   set->name = absl::StrCat("models/", target.model_id, "/gateSets/sha256-",
                            set->version.substr(0, 12));
@@ -246,11 +256,7 @@ std::shared_ptr<const GateSet> BuiltinMeanPool(const GateShape& shape) {
 absl::StatusOr<std::shared_ptr<const GateSet>> LoadGateSet(
     const std::string& path, const GateSetTarget& target) {
   SEER_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
-  absl::StatusOr<std::shared_ptr<const GateSet>> set =
-      ReadGateSet(file.bytes(), target);
-  if (set.ok()) return set;
-  return absl::Status(set.status().code(),
-                      absl::StrCat(path, ": ", set.status().message()));
+  return ReadGateSet(file.bytes(), target);
 }
 
 }  // namespace seer

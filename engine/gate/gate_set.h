@@ -3,6 +3,7 @@
 #ifndef SEER_ENGINE_GATE_GATE_SET_H_
 #define SEER_ENGINE_GATE_GATE_SET_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "engine/gate/budget_profile.h"
 #include "engine/gate/gate.h"
+#include "engine/gate/gate_provenance.h"
 
 namespace seer {
 
@@ -19,6 +21,8 @@ struct GateSet {
   std::string version;  // SHA-256, hex, of the file; "" for built-in
   std::unique_ptr<const Gate> gate;
   std::optional<BudgetProfile> profile;
+  GateProvenance provenance;  // nothing, for built-in
+  int64_t num_bytes = 0;      // of the file; 0 for built-in
 };
 
 // What a gate set file is loaded for.
@@ -39,12 +43,13 @@ std::shared_ptr<const GateSet> BuiltinMeanPool(const GateShape& shape);
 //   budget_profile [layers, Hq, P] and budget_profile_densities [P], fp32,
 //   both or neither (a mean_pool file must have them).
 // Header metadata must hold format_version, design, block_size (64) and
-// fingerprint. The set's name is
+// fingerprint, and may hold GateProvenance. The set's name is
 // models/{model_id}/gateSets/sha256-{first 12 digits of the digest}.
-// NOT_FOUND: no such file. INVALID_ARGUMENT: no safetensors, an unknown or
-// missing name, a wrong dtype or shape, a value that is not finite.
-// FAILED_PRECONDITION: another base model's. Messages name the tensor or
-// metadata field.
+// NOT_FOUND and what else MappedFile::Open says: no such file.
+// INVALID_ARGUMENT: no safetensors or cut short, an unknown or missing name, a
+// wrong dtype or shape, a value that is not finite, metadata that cannot be.
+// FAILED_PRECONDITION: another base model's. Messages about what is in the file
+// name the tensor or metadata field, and not the path.
 absl::StatusOr<std::shared_ptr<const GateSet>> LoadGateSet(
     const std::string& path, const GateSetTarget& target);
 

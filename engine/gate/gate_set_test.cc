@@ -1,11 +1,15 @@
 #include "engine/gate/gate_set.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <cstring>
 #include <deque>
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -193,6 +197,91 @@ TEST(GateSetTest, NameAndVersionComeFromTheBytes) {
   EXPECT_DOUBLE_EQ((*set)->profile->HeadDensity(1, 3, 0.3), 0.5);
 }
 
+TEST(GateSetTest, ProvenanceIsRead) {
+  File file("Qavg_Kavg");
+  file.AddSingle(1);
+  const std::string digest(64, 'a');
+  for (const auto& [key, value] : std::map<std::string, std::string>{
+           {"target", "mass"},
+           {"loss", "kl_reference"},
+           {"dataset_sha256", digest},
+           {"dataset_tokens", "9223372036854775807"},
+           {"steps", "500"},
+           {"seed", "18446744073709551615"},
+           {"tool_version", "seerserve 0.1"},
+           {"created", "2025-01-31T12:00:00Z"},
+           {"imported_base_model", "not read"}}) {
+    file.contents().metadata[key] = value;
+  }
+  auto set = file.Load();
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ((*set)->provenance.target, "mass");
+  EXPECT_EQ((*set)->provenance.loss, "kl_reference");
+  EXPECT_EQ((*set)->provenance.dataset_sha256, digest);
+  EXPECT_EQ((*set)->provenance.dataset_tokens, INT64_MAX);
+  EXPECT_EQ((*set)->provenance.steps, 500);
+  EXPECT_EQ((*set)->provenance.seed, UINT64_MAX);
+  EXPECT_EQ((*set)->provenance.tool_version, "seerserve 0.1");
+  const auto bytes = MappedFile::Open(file.Write());
+  EXPECT_EQ((*set)->num_bytes, static_cast<int64_t>(bytes->bytes().size()));
+  // As tools/models/import_gate.py writes it.
+  for (const char* key : {"target", "loss", "dataset_sha256", "dataset_tokens",
+                          "steps", "seed"}) {
+    file.contents().metadata[key] = "unknown";
+  }
+  set = file.Load();
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ((*set)->provenance.target, "");
+  EXPECT_EQ((*set)->provenance.loss, "");
+  EXPECT_EQ((*set)->provenance.dataset_sha256, "");
+  EXPECT_EQ((*set)->provenance.dataset_tokens, 0);
+  EXPECT_EQ((*set)->provenance.steps, 0);
+  EXPECT_EQ((*set)->provenance.seed, 0u);
+}
+
+TEST(GateSetTest, ProvenanceThatCannotBeIsRefusedByName) {
+  File file("Qavg_Kavg");
+  file.AddSingle(1);
+  const std::pair<const char*, std::string> cases[] = {
+      {"target", "mean"},
+      {"loss", "KL"},
+      {"dataset_sha256", std::string(64, 'A')},
+      {"dataset_sha256", std::string(63, 'a')},
+      {"dataset_tokens", "-1"},
+      {"dataset_tokens", "9223372036854775808"},
+      {"steps", " 5"},
+      {"steps", ""},
+      {"steps", "1e3"},
+      {"seed", "18446744073709551616"},
+      {"seed", "+1"},
+      {"tool_version", "two\nlines"},
+      {"tool_version", std::string(257, 'v')},
+      {"created", "yesterday"}};
+  for (const auto& [key, value] : cases) {
+    File bad = file;
+    bad.contents().metadata[key] = value;
+    const absl::Status status = bad.Load().status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << value;
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr(absl::StrCat("metadata field ", key, " is \"")));
+    EXPECT_LT(status.message().size(), 250u);
+  }
+}
+
+TEST(GateSetTest, AFileCutShortIsNoGateSet) {
+  File file("Qavg_Kavg");
+  file.AddSingle(1);
+  const std::string path = file.Write();
+  struct stat info;
+  ASSERT_EQ(stat(path.c_str(), &info), 0);
+  for (const off_t size : {info.st_size - 1, off_t{100}, off_t{7}, off_t{0}}) {
+    ASSERT_EQ(truncate(path.c_str(), size), 0);
+    EXPECT_EQ(LoadGateSet(path, Target(DType::kFloat32)).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << size;
+  }
+}
+
 TEST(GateSetTest, MeanPoolHoldsOnlyAProfile) {
   File file("mean_pool");
   file.AddProfile();
@@ -243,7 +332,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         BadFile{"another_model",
                 [](File& f) { f.contents().metadata["fingerprint"] = "beef"; },
-                absl::StatusCode::kFailedPrecondition, "fingerprint is beef"},
+                absl::StatusCode::kFailedPrecondition,
+                "fingerprint is \"beef\""},
         BadFile{"no_fingerprint",
                 [](File& f) { f.contents().metadata.erase("fingerprint"); },
                 kInvalid, "metadata field fingerprint is missing"},
