@@ -1,5 +1,7 @@
 #include "engine/gate/gate_state.h"
 
+#include <algorithm>
+
 #include "base/status_macros.h"
 
 namespace seer {
@@ -44,8 +46,41 @@ size_t GateState::WeightBytes(const Gate& gate, const GateShape& shape) {
   return bytes;
 }
 
+size_t GateState::LargestEntryBytesPerPage(const GateShape& shape) {
+  return size_t{1} * shape.num_layers * shape.num_query_heads * shape.head_dim *
+         SizeOf(shape.dtype);
+}
+
+size_t GateState::LargestWeightBytes(const GateShape& shape) {
+  GateLayer layer;
+  layer.query_pools = {true, true, true};
+  layer.key_pools = layer.query_pools;
+  const char weight = 0;
+  layer.linear_k = &weight;
+  // With one projection keys have all query heads, with two there is another.
+  const size_t single_bytes = Aligned(LinearKeyBytes(layer, shape));
+  layer.linear_q = &weight;
+  const size_t double_bytes = Aligned(LinearQueryBytes(layer, shape)) +
+                              Aligned(LinearKeyBytes(layer, shape));
+  return shape.num_layers * std::max(single_bytes, double_bytes);
+}
+
+absl::StatusOr<GateMemory> GateMemory::AllocateLargest(const GateShape& shape,
+                                                       int64_t num_pages,
+                                                       Device* device) {
+  GateMemory memory;
+  SEER_ASSIGN_OR_RETURN(
+      memory.entries,
+      device->Allocate(GateState::LargestEntryBytesPerPage(shape) * num_pages));
+  if (!device->shares_host_memory()) {
+    SEER_ASSIGN_OR_RETURN(
+        memory.weights, device->Allocate(GateState::LargestWeightBytes(shape)));
+  }
+  return memory;
+}
+
 absl::Status GateState::CopyWeights(const GateShape& shape, Device* device) {
-  char* to = static_cast<char*>(weights_.data());
+  char* to = static_cast<char*>(memory_.weights.data());
   const auto copy = [&](const void** from, size_t bytes) {
     if (bytes == 0) return absl::OkStatus();
     SEER_RETURN_IF_ERROR(device->Copy(to, *from, bytes));
@@ -65,17 +100,30 @@ absl::Status GateState::CopyWeights(const GateShape& shape, Device* device) {
 absl::StatusOr<GateState> GateState::Create(const Gate& gate,
                                             const GateShape& shape,
                                             int64_t num_pages, Device* device) {
+  GateMemory memory;
+  SEER_ASSIGN_OR_RETURN(
+      memory.entries,
+      device->Allocate(EntryBytesPerPage(gate, shape) * num_pages));
+  if (!device->shares_host_memory()) {
+    SEER_ASSIGN_OR_RETURN(memory.weights,
+                          device->Allocate(WeightBytes(gate, shape)));
+  }
+  return CreateIn(std::move(memory), gate, shape, num_pages, device);
+}
+
+absl::StatusOr<GateState> GateState::CreateIn(GateMemory memory,
+                                              const Gate& gate,
+                                              const GateShape& shape,
+                                              int64_t num_pages,
+                                              Device* device) {
   GateState state;
   for (int32_t l = 0; l < shape.num_layers; ++l) {
     state.layers_.push_back(gate.layer(l));
   }
   state.num_entry_heads_ = gate.num_entry_heads();
   state.layer_bytes_ = LayerEntryBytes(gate, shape) * num_pages;
-  SEER_ASSIGN_OR_RETURN(
-      state.entries_, device->Allocate(state.layer_bytes_ * shape.num_layers));
+  state.memory_ = std::move(memory);
   if (!device->shares_host_memory()) {
-    SEER_ASSIGN_OR_RETURN(state.weights_,
-                          device->Allocate(WeightBytes(gate, shape)));
     SEER_RETURN_IF_ERROR(state.CopyWeights(shape, device));
   }
   return state;

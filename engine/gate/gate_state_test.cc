@@ -26,9 +26,8 @@ std::vector<uint8_t> Numbered(size_t size, int first) {
 }
 
 // A gate of a design with one or two projections, each layer's different.
-AttnGate MakeGate(const char* name) {
-  const GateDesign design = *ParseGateDesign(name);
-  const bool has_q = design.query_pools.size() > 1;
+AttnGate MakeGate(const GateDesign& design, bool force_q = false) {
+  const bool has_q = force_q || design.query_pools.size() > 1;
   std::vector<AttnGateWeights> layers;
   for (int l = 0; l < kShape.num_layers; ++l) {
     const size_t q_bytes =
@@ -38,6 +37,8 @@ AttnGate MakeGate(const char* name) {
   }
   return AttnGate(kShape, design, std::move(layers));
 }
+
+AttnGate MakeGate(const char* name) { return MakeGate(*ParseGateDesign(name)); }
 
 bool SameBytes(const void* a, const void* b, size_t size) {
   return a != b && std::memcmp(a, b, size) == 0;
@@ -93,6 +94,38 @@ TEST(GateStateTest, LayersOfEntriesDoNotOverlap) {
     const auto* bytes = static_cast<const uint8_t*>(state->entries(l));
     EXPECT_EQ(std::count(bytes, bytes + layer_bytes, l + 1),
               static_cast<int64_t>(layer_bytes));
+  }
+}
+
+TEST(GateStateTest, TheLargestMemoryHoldsEveryDesignAndNoMore) {
+  size_t entries =
+      GateState::EntryBytesPerPage(*BuiltinMeanPool(kShape)->gate, kShape);
+  size_t weights = 0;
+  for (const GateDesign& design : AllGateDesigns()) {
+    for (const bool force_q : {false, true}) {
+      const AttnGate gate = MakeGate(design, force_q);
+      entries = std::max(entries, GateState::EntryBytesPerPage(gate, kShape));
+      weights = std::max(weights, GateState::WeightBytes(gate, kShape));
+    }
+  }
+  EXPECT_EQ(GateState::LargestEntryBytesPerPage(kShape), entries);
+  EXPECT_EQ(GateState::LargestWeightBytes(kShape), weights);
+}
+
+TEST(GateStateTest, MemoryServesOneGateAfterAnother) {
+  SplitDevice device(nullptr);
+  auto memory = GateMemory::AllocateLargest(kShape, 10, &device);
+  ASSERT_TRUE(memory.ok()) << memory.status();
+  const size_t num_bytes = memory->num_bytes();
+  for (const char* design : {"Qmaxminavg_Kmaxminavg", "Qavg_Kavg"}) {
+    const AttnGate gate = MakeGate(design);
+    auto state =
+        GateState::CreateIn(*std::move(memory), gate, kShape, 10, &device);
+    ASSERT_TRUE(state.ok()) << state.status();
+    EXPECT_EQ(state->num_bytes(), num_bytes);
+    EXPECT_TRUE(
+        SameBytes(state->layer(2).linear_k, gate.layer(2).linear_k, kSquare));
+    memory = state->TakeMemory();
   }
 }
 
