@@ -63,6 +63,7 @@ struct GateSetInfo {
   std::string version;  // SHA-256, hex, of the file; "" for built-in
   bool has_profile = false;
   bool stable = false;  // what GateChoice::kStable means now
+  bool canary = false;  // likewise kCanary; never both
 };
 
 // A snapshot for load reports and metrics. Totals count from the start.
@@ -80,7 +81,7 @@ struct EngineStats {
   // Memory of the device.
   int64_t weight_bytes = 0;
   int64_t kv_cache_bytes = 0;
-  int64_t gate_bytes = 0;  // gate weights and entries
+  int64_t gate_bytes = 0;  // gate weights and entries, or set aside for them
   int64_t step_bytes = 0;  // set aside for steps; 0: not counted
   int64_t prompt_tokens_computed_total = 0;
   int64_t output_tokens_total = 0;

@@ -11,8 +11,12 @@
 #include "base/status_macros.h"
 #include "engine/errors.h"
 #include "engine/gate/gate_set.h"
+#include "engine/gate/policy/gate_table.h"
+#include "engine/gate/policy/policy_resolver.h"
 #include "engine/kv_cache/page_allocator.h"
 #include "engine/llama_engine/engine_loop.h"
+#include "engine/llama_engine/gates/gate_slots.h"
+#include "engine/llama_engine/gates/slot_gate_control.h"
 #include "engine/llama_engine/inbox.h"
 #include "engine/llama_engine/loaded_model.h"
 #include "engine/llama_engine/request_checks.h"
@@ -42,7 +46,7 @@ ModelInfo ModelInfoOf(const LlamaEngineOptions& options,
   const ModelConfig& config = loaded.model->config();
   ModelInfo info;
   info.model_id = options.model_id;
-  info.fingerprint = loaded.fingerprint;
+  info.fingerprint = loaded.gate_target.fingerprint;
   info.context_len = config.context_len;
   info.vocab_size = config.vocab_size;
   info.num_layers = config.num_layers;
@@ -52,6 +56,15 @@ ModelInfo ModelInfoOf(const LlamaEngineOptions& options,
   info.dtype = options.dtype;
   info.device = loaded.device->name();
   info.end_ids = EndIds(tokenizer, config);
+  return info;
+}
+
+GateSetInfo InfoOf(const GateSet& set) {
+  GateSetInfo info;
+  info.name = set.name;
+  info.design = set.gate->design();
+  info.version = set.version;
+  info.has_profile = set.profile.has_value();
   return info;
 }
 
@@ -65,10 +78,12 @@ struct LlamaEngine::Rooms {
         tokenizer(tokenizer),
         info(ModelInfoOf(options, *tokenizer, the_model)),
         loaded(std::move(the_model)),
+        policies(loaded.gate_target.shape, options.policy),
         pages(static_cast<int32_t>(loaded.cache.shape().num_pages)),
         admission(options.admission),
         scheduler(options.scheduler, &pages),
-        inbox(std::make_shared<Inbox>()) {}
+        inbox(std::make_shared<Inbox>()),
+        gate_control(loaded.gate_target, loaded.gates.get(), inbox.get()) {}
 
   // Returns when the thread takes requests, or why it does not.
   absl::Status StartThread(EngineObserver* observer);
@@ -78,26 +93,33 @@ struct LlamaEngine::Rooms {
   const Tokenizer* const tokenizer;
   const ModelInfo info;
   LoadedModel loaded;
+  const PolicyResolver policies;
   PageAllocator pages;
   Admission admission;
   Scheduler scheduler;
   std::shared_ptr<Inbox> inbox;
+  SlotGateControl gate_control;
   std::unique_ptr<EngineLoop> loop;
   std::thread thread;
 };
 
 absl::Status LlamaEngine::Rooms::WarmUpDevice() {
   if (loaded.device->shares_host_memory()) return absl::OkStatus();
-  return WarmUp({loaded.model.get(), &loaded.cache, &loaded.gates,
-                 options.scheduler.max_step_tokens,
-                 options.scheduler.max_running});
+  const std::shared_ptr<const GateTable> gates = loaded.gates->table();
+  WarmUpArgs args;
+  args.model = loaded.model.get();
+  args.cache = &loaded.cache;
+  args.gates = {&gates->mean_pool->state};
+  if (gates->stable != nullptr) args.gates.push_back(&gates->stable->state);
+  args.max_step_tokens = options.scheduler.max_step_tokens;
+  args.max_running = options.scheduler.max_running;
+  return WarmUp(args);
 }
 
 absl::Status LlamaEngine::Rooms::StartThread(EngineObserver* observer) {
   EngineLoop::Parts parts;
   parts.model = loaded.model.get();
   parts.cache = &loaded.cache;
-  parts.gates = &loaded.gates;
   parts.pages = &pages;
   parts.scheduler = &scheduler;
   parts.admission = &admission;
@@ -158,8 +180,10 @@ absl::StatusOr<std::unique_ptr<TokenStream>> LlamaEngine::Submit(
   if (!request.sampling.seed.has_value()) request.sampling.seed = DrawSeed();
 
   RequestRun::Init init;
-  SEER_ASSIGN_OR_RETURN(init.policy, rooms_->loaded.policies->Resolve(
-                                         request.policy, prompt_len));
+  SEER_ASSIGN_OR_RETURN(
+      init.policy,
+      rooms_->policies.Resolve(*rooms_->loaded.gates->table(), request.policy,
+                               request.request_id, prompt_len));
   absl::StatusOr<std::shared_ptr<const StopStrings>> stop_strings =
       StopStrings::Make(request.stop_strings);
   if (!stop_strings.ok()) {
@@ -170,7 +194,9 @@ absl::StatusOr<std::unique_ptr<TokenStream>> LlamaEngine::Submit(
 
   EventStreamEnds ends = MakeEventStream(
       rooms_->options.event_stream, [inbox = rooms_->inbox] { inbox->Wake(); });
-  ends.outbox.Push(AcceptedEvent{init.place.queue_position()});
+  const EffectivePolicy& effective = init.policy.plan.effective;
+  ends.outbox.Push(AcceptedEvent{init.place.queue_position(), effective.gate,
+                                 effective.gate_version});
   init.request = std::move(request);
   init.end_ids = rooms_->info.end_ids;
   init.tokenizer = rooms_->tokenizer;
@@ -184,16 +210,12 @@ absl::StatusOr<std::unique_ptr<TokenStream>> LlamaEngine::Submit(
 const ModelInfo& LlamaEngine::model() const { return rooms_->info; }
 
 std::vector<GateSetInfo> LlamaEngine::gate_sets() const {
-  std::vector<GateSetInfo> infos;
-  for (const std::shared_ptr<const GateSet>& set :
-       rooms_->loaded.policies->gate_sets()) {
-    GateSetInfo info;
-    info.name = set->name;
-    info.design = set->gate->design();
-    info.version = set->version;
-    info.has_profile = set->profile.has_value();
-    info.stable = set == rooms_->loaded.policies->stable();
-    infos.push_back(std::move(info));
+  const std::shared_ptr<const GateTable> table = rooms_->loaded.gates->table();
+  std::vector<GateSetInfo> infos = {InfoOf(*table->mean_pool->set)};
+  for (const InstalledGateSetPtr& installed : table->sets) {
+    infos.push_back(InfoOf(*installed->set));
+    infos.back().stable = installed == table->stable;
+    infos.back().canary = installed == table->canary;
   }
   return infos;
 }
@@ -209,10 +231,12 @@ EngineStats LlamaEngine::Stats() const {
   stats.draining = rooms_->inbox->draining();
   stats.weight_bytes = rooms_->loaded.model->weight_bytes();
   stats.kv_cache_bytes = static_cast<int64_t>(rooms_->loaded.cache.num_bytes());
-  stats.gate_bytes = rooms_->loaded.gate_bytes();
+  stats.gate_bytes = rooms_->loaded.gates->num_bytes();
   stats.step_bytes = rooms_->loaded.step_bytes;
   return stats;
 }
+
+GateControl& LlamaEngine::gates() { return rooms_->gate_control; }
 
 absl::Status LlamaEngine::Drain(absl::Time deadline) {
   rooms_->admission.StartDraining();

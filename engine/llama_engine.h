@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/engine.h"
+#include "engine/gate_control.h"
 #include "engine/llama_engine_options.h"
 #include "engine/tokenizer/tokenizer.h"
 
@@ -43,6 +44,9 @@ class LlamaEngine : public Engine {
   std::vector<GateSetInfo> gate_sets() const override;
   EngineStats Stats() const override;
   absl::Status Drain(absl::Time deadline) override;
+
+  // Lives as long as the engine.
+  GateControl& gates();
 
  private:
   struct Rooms;  // everything behind the interface

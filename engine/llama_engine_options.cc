@@ -40,6 +40,11 @@ absl::Status LlamaEngineOptions::Validate() const {
     return absl::InvalidArgumentError(absl::StrCat(
         "kv_cache_bytes must be 1 to ", kMostBytes, ", is ", kv_cache_bytes));
   }
+  const int32_t fewest_slots = gate_set_file.empty() ? 0 : 1;
+  if (gate_slots < fewest_slots || gate_slots > 64) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "gate_slots must be ", fewest_slots, " to 64, is ", gate_slots));
+  }
   if (max_step < absl::Milliseconds(1)) {
     return absl::InvalidArgumentError("max_step must be at least 1ms");
   }

@@ -30,7 +30,11 @@ struct LlamaEngineOptions {
   double kv_memory_fraction = 0.9;
   // On a GPU: LlamaModelOptions::replay_decode_steps.
   bool replay_decode_steps = true;
-  std::string gate_set_file;  // the stable gate set; empty: none
+  std::string gate_set_file;  // the stable gate set at first; empty: none
+  // Gate sets from files that can be there at once, beside mean_pool: a stable
+  // one, a canary and one that is coming. On a GPU memory is set aside for all
+  // of them (docs/design/gate_slots.md). 0..64; a gate_set_file takes one.
+  int32_t gate_slots = 3;
   PolicyOptions policy;
   SchedulerOptions scheduler;
   AdmissionOptions admission;

@@ -35,7 +35,8 @@ struct SamplingOptions {
 enum class Priority { kHigh, kNormal, kLow };
 
 struct GenerationRequest {
-  std::string request_id;                 // server-made; [a-z0-9-]{1,63}
+  // Server-made, [a-z0-9-]{1,63}; decides whether the request tries the canary.
+  std::string request_id;
   std::string client_request_id;          // the caller's, for logs only
   std::vector<TokenId> prompt;            // >= 1 token
   int32_t max_tokens = 0;                 // new tokens a choice; 0: score only
@@ -71,6 +72,8 @@ struct LogprobEntry {
 // The request runs or waits; first event of every admitted request.
 struct AcceptedEvent {
   int64_t queue_position = 0;  // requests ahead of it
+  std::string gate = {};       // EffectivePolicy::gate and ::gate_version
+  std::string gate_version = {};
 };
 struct PromptProgressEvent {
   int64_t total = 0;      // prompt tokens

@@ -75,6 +75,10 @@ ABSL_FLAG(
 ABSL_FLAG(std::string, gate_set, "",
           "File of the gate set that requests use unless they name another. "
           "Empty: none, and requests are dense unless they ask for mean_pool.");
+ABSL_FLAG(int32_t, gate_slots, LlamaEngineOptions().gate_slots,
+          "Gate sets that can be loaded at once beside mean_pool, [0, 64]; one "
+          "that was removed counts while requests use it. On a GPU memory is "
+          "set aside for all. 3: the stable one, a canary and one to come.");
 ABSL_FLAG(double, default_target_sparsity, 0.0,
           "Share of blocks not read by requests without a policy, [0, 1). "
           "Above 0 it needs --gate_set.");
@@ -253,6 +257,17 @@ absl::Status CheckFlags() {
                   1 << 20);
 }
 
+// Of requests without one.
+SparsityPolicy DefaultPolicy() {
+  SparsityPolicy policy;
+  const double sparsity = absl::GetFlag(FLAGS_default_target_sparsity);
+  if (sparsity > 0.0) {
+    policy.budget.kind = BudgetKind::kTargetSparsity;
+    policy.budget.target_sparsity = sparsity;
+  }
+  return policy;
+}
+
 LlamaEngineOptions EngineOptions() {
   LlamaEngineOptions options;
   options.model_dir = absl::GetFlag(FLAGS_model);
@@ -271,6 +286,8 @@ LlamaEngineOptions EngineOptions() {
   options.kv_memory_fraction = absl::GetFlag(FLAGS_kv_memory_fraction);
   options.replay_decode_steps = absl::GetFlag(FLAGS_replay_decode_steps);
   options.gate_set_file = absl::GetFlag(FLAGS_gate_set);
+  options.gate_slots = absl::GetFlag(FLAGS_gate_slots);
+  options.policy.default_policy = DefaultPolicy();
   auto& fallback = options.policy.dense_fallback;
   fallback.short_prompt_tokens = absl::GetFlag(FLAGS_dense_fallback_tokens);
   fallback.near_dense_density = absl::GetFlag(FLAGS_dense_fallback_density);
@@ -327,10 +344,8 @@ absl::StatusOr<CompletionService::Options> ServiceOptions() {
       return absl::InvalidArgumentError(
           "--default_target_sparsity needs --gate_set");
     }
-    options.default_policy.emplace();
-    options.default_policy->budget.kind = BudgetKind::kTargetSparsity;
-    options.default_policy->budget.target_sparsity = sparsity;
   }
+  options.default_policy = DefaultPolicy();
   options.num_tokenizer_threads = absl::GetFlag(FLAGS_num_tokenizer_threads);
   options.max_waiting_texts = absl::GetFlag(FLAGS_max_waiting_texts);
   // Behind the engine's own limit, which tells the client why.

@@ -30,8 +30,7 @@ absl::Status OutOfMemoryError() {
 
 EngineLoop::EngineLoop(const Parts& parts)
     : parts_(parts),
-      launcher_(
-          {parts.model, parts.cache, parts.gates, &runs_, parts.executor}) {
+      launcher_({parts.model, parts.cache, &runs_, parts.executor}) {
   MutexLock lock(&stats_mutex_);
   stats_.blocks_total.resize(parts.model->config().num_layers);
 }
@@ -41,6 +40,7 @@ void EngineLoop::Run() {
   while (true) {
     Inbox::Orders orders = parts_.inbox->Take(look_at);
     for (std::unique_ptr<RequestRun>& run : orders.added) Add(std::move(run));
+    for (Inbox::Task& task : orders.tasks) task();
     const absl::Time begin = absl::Now();
     if (orders.stop) {
       FailAll(absl::UnavailableError("the engine has stopped"), true);

@@ -3,7 +3,6 @@
 #define SEER_ENGINE_LLAMA_ENGINE_ENGINE_LOOP_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -13,8 +12,6 @@
 #include "base/executor.h"
 #include "base/mutex.h"
 #include "engine/engine.h"
-#include "engine/gate/gate.h"
-#include "engine/gate/gate_state.h"
 #include "engine/kv_cache/kv_cache.h"
 #include "engine/kv_cache/page_allocator.h"
 #include "engine/llama_engine/inbox.h"
@@ -27,9 +24,9 @@
 
 namespace seer {
 
-// Takes requests from the inbox, and steps the model until told to stop:
-// sweep (cancels, deadlines, slow readers), plan, compute, deliver. A cancel is
-// thus seen within one step.
+// Takes requests and tasks from the inbox, and steps the model until told to
+// stop: sweep (cancels, deadlines, slow readers), plan, compute, deliver. A
+// cancel is thus seen within one step.
 //
 // Where the device works beside the host, a step is planned and launched while
 // the one before runs, and takes the tokens that one draws without their coming
@@ -41,8 +38,6 @@ class EngineLoop {
   struct Parts {
     LlamaModel* model = nullptr;
     KvCache* cache = nullptr;
-    // One a gate that requests can name.
-    const std::map<const Gate*, GateState>* gates = nullptr;
     PageAllocator* pages = nullptr;
     Scheduler* scheduler = nullptr;
     Admission* admission = nullptr;

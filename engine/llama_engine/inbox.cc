@@ -35,6 +35,19 @@ absl::Status Inbox::Add(std::unique_ptr<RequestRun> run) {
   return absl::OkStatus();
 }
 
+absl::Status Inbox::RunBetweenSteps(std::function<absl::Status()> task) {
+  Task order(std::move(task));
+  std::future<absl::Status> done = order.get_future();
+  {
+    MutexLock lock(&mutex_);
+    if (unhealthy_) return absl::InternalError("the engine has failed");
+    if (stop_) return absl::UnavailableError("the engine has stopped");
+    tasks_.push_back(std::move(order));
+  }
+  changed_.NotifyAll();
+  return done.get();
+}
+
 void Inbox::Wake() {
   {
     MutexLock lock(&mutex_);
@@ -45,7 +58,7 @@ void Inbox::Wake() {
 
 Inbox::Orders Inbox::Take(absl::Time until) {
   MutexLock lock(&mutex_);
-  while (added_.empty() && !woken_ && !stop_) {
+  while (added_.empty() && tasks_.empty() && !woken_ && !stop_) {
     const absl::Duration left = until - absl::Now();
     if (left <= absl::ZeroDuration()) break;
     changed_.WaitWithTimeout(&mutex_, left);
@@ -54,6 +67,8 @@ Inbox::Orders Inbox::Take(absl::Time until) {
   Orders orders;
   orders.added = std::move(added_);
   added_.clear();
+  orders.tasks = std::move(tasks_);
+  tasks_.clear();
   orders.drain_deadline = drain_deadline_;
   orders.stop = stop_;
   return orders;

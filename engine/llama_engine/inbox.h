@@ -3,6 +3,8 @@
 #define SEER_ENGINE_LLAMA_ENGINE_INBOX_H_
 
 #include <cstdint>
+#include <functional>
+#include <future>
 #include <memory>
 #include <vector>
 
@@ -23,11 +25,19 @@ class Inbox {
   // What Add would say now.
   absl::Status CheckOpen() const;
 
+  // Has the engine thread run `task` between two steps, and waits for that: for
+  // work that needs the device. Streams wait meanwhile, so it must be short.
+  // Returns what `task` does. UNAVAILABLE: stopped. INTERNAL: the engine is
+  // unhealthy. Not for the engine thread.
+  absl::Status RunBetweenSteps(std::function<absl::Status()> task);
+
   // Makes the engine thread look around.
   void Wake();
 
+  using Task = std::packaged_task<absl::Status()>;
   struct Orders {
     std::vector<std::unique_ptr<RequestRun>> added;
+    std::vector<Task> tasks;  // to be run, whatever else there is
     absl::Time drain_deadline = absl::InfiniteFuture();
     bool stop = false;
   };
@@ -59,6 +69,7 @@ class Inbox {
   CondVar changed_;
   CondVar ended_;
   std::vector<std::unique_ptr<RequestRun>> added_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
   int64_t num_live_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Time drain_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;

@@ -42,6 +42,37 @@ TEST(InboxTest, HandsOverAndWaits) {
   later.join();
 }
 
+TEST(InboxTest, ATaskWakesTheEngineAndIsWaitedFor) {
+  Inbox inbox;
+  std::thread::id ran_on;
+  std::thread engine([&] {
+    for (bool stop = false; !stop;) {
+      Inbox::Orders orders = inbox.Take(absl::InfiniteFuture());
+      for (Inbox::Task& task : orders.tasks) task();
+      stop = orders.stop;
+    }
+  });
+  const std::thread::id engine_id = engine.get_id();
+  EXPECT_EQ(inbox.RunBetweenSteps([&] {
+    ran_on = std::this_thread::get_id();
+    return absl::NotFoundError("as the task says");
+  }),
+            absl::NotFoundError("as the task says"));
+  EXPECT_EQ(ran_on, engine_id);
+  inbox.Stop();
+  engine.join();
+  const auto must_not_run = [] {
+    ADD_FAILURE();
+    return absl::OkStatus();
+  };
+  EXPECT_EQ(inbox.RunBetweenSteps(must_not_run).code(),
+            absl::StatusCode::kUnavailable);
+  Inbox failed;
+  failed.SetUnhealthy();
+  EXPECT_EQ(failed.RunBetweenSteps(must_not_run).code(),
+            absl::StatusCode::kInternal);
+}
+
 TEST(InboxTest, DrainWaitsForAllRequests) {
   Inbox inbox;
   ASSERT_TRUE(inbox.Add(NewRun()).ok());

@@ -1,7 +1,6 @@
 #include "engine/llama_engine/loaded_model.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <limits>
 #include <utility>
 
@@ -11,7 +10,6 @@
 #include "base/sha256.h"
 #include "base/status_macros.h"
 #include "engine/device/open_device.h"
-#include "engine/gate/gate_set.h"
 #include "engine/kv_cache/page_allocator.h"
 #include "engine/llama_engine/memory_plan.h"
 #include "engine/weights/fingerprint.h"
@@ -71,7 +69,7 @@ absl::Status LoadWeights(const LlamaEngineOptions& options,
   if (options.load_format == "dummy") {
     const std::string identity =
         absl::StrCat(FingerprintConfigLines(config), "dummy=", kDummySeed);
-    loaded->fingerprint = Sha256Hex(
+    loaded->gate_target.fingerprint = Sha256Hex(
         {reinterpret_cast<const uint8_t*>(identity.data()), identity.size()});
     SEER_ASSIGN_OR_RETURN(
         loaded->model,
@@ -85,29 +83,27 @@ absl::Status LoadWeights(const LlamaEngineOptions& options,
   SEER_ASSIGN_OR_RETURN(loaded->model,
                         LlamaModel::Load(config, *files, dtype,
                                          loaded->device.get(), model_options));
-  loaded->fingerprint = Fingerprint(config, *files);
+  loaded->gate_target.fingerprint = Fingerprint(config, *files);
   return absl::OkStatus();
 }
 
-absl::Status MakePolicies(const LlamaEngineOptions& options,
-                          LoadedModel* loaded) {
-  const GateShape shape = GateShapeOf(*loaded->model);
-  std::shared_ptr<const GateSet> stable;
-  if (!options.gate_set_file.empty()) {
-    SEER_ASSIGN_OR_RETURN(
-        stable, LoadGateSet(options.gate_set_file,
-                            {shape, options.model_id, loaded->fingerprint}));
-  }
-  loaded->policies = std::make_unique<const PolicyResolver>(
-      shape, options.policy, std::move(stable));
-  return absl::OkStatus();
+// The gate set that is stable from the start; null: none.
+absl::StatusOr<std::shared_ptr<const GateSet>> LoadStable(
+    const LlamaEngineOptions& options, const GateSetTarget& target) {
+  const std::string& path = options.gate_set_file;
+  if (path.empty()) return std::shared_ptr<const GateSet>();
+  absl::StatusOr<std::shared_ptr<const GateSet>> set =
+      LoadGateSet(path, target);
+  if (set.ok()) return set;
+  return absl::Status(set.status().code(),
+                      absl::StrCat(path, ": ", set.status().message()));
 }
 
 // Pages of a cache that shares the device's memory with everything else.
 absl::StatusOr<int64_t> DevicePages(const LlamaEngineOptions& options,
                                     LoadedModel* loaded) {
   const LlamaModel& model = *loaded->model;
-  const GateShape gate_shape = GateShapeOf(model);
+  const GateShape& gate_shape = loaded->gate_target.shape;
   MemoryNeeds needs;
   SEER_ASSIGN_OR_RETURN(needs.free_bytes, loaded->device->FreeBytes());
   needs.kv_fraction = options.kv_memory_fraction;
@@ -115,41 +111,31 @@ absl::StatusOr<int64_t> DevicePages(const LlamaEngineOptions& options,
       BytesPerPage(CacheShapeOf(model.config(), model.dtype())));
   needs.step_bytes = model.StepBytes(options.scheduler.max_step_tokens,
                                      options.scheduler.max_running);
-  for (const std::shared_ptr<const GateSet>& set :
-       loaded->policies->gate_sets()) {
-    needs.bytes_per_page += static_cast<int64_t>(
-        GateState::EntryBytesPerPage(*set->gate, gate_shape));
-    needs.free_bytes -=
-        static_cast<int64_t>(GateState::WeightBytes(*set->gate, gate_shape));
-  }
+  needs.bytes_per_page +=
+      GateSlots::BytesPerPage(gate_shape, options.gate_slots);
+  needs.free_bytes -= GateSlots::WeightBytes(gate_shape, options.gate_slots);
   loaded->step_bytes = needs.step_bytes;
   SEER_ASSIGN_OR_RETURN(const MemoryPlan plan, PlanMemory(needs));
   return plan.num_pages;
 }
 
-absl::Status AllocatePages(int64_t num_pages, LoadedModel* loaded) {
+absl::Status AllocatePages(const LlamaEngineOptions& options, int64_t num_pages,
+                           LoadedModel* loaded) {
   const LlamaModel& model = *loaded->model;
   KvCacheShape shape = CacheShapeOf(model.config(), model.dtype());
   shape.num_pages = num_pages;
   SEER_ASSIGN_OR_RETURN(loaded->cache,
                         KvCache::Allocate(shape, loaded->device.get()));
-  for (const std::shared_ptr<const GateSet>& set :
-       loaded->policies->gate_sets()) {
-    SEER_ASSIGN_OR_RETURN(GateState state,
-                          GateState::Create(*set->gate, GateShapeOf(model),
-                                            num_pages, loaded->device.get()));
-    loaded->gates.emplace(set->gate.get(), std::move(state));
-  }
+  GateSlots::Options slots;
+  slots.shape = loaded->gate_target.shape;
+  slots.num_pages = num_pages;
+  slots.num_slots = options.gate_slots;
+  slots.device = loaded->device.get();
+  SEER_ASSIGN_OR_RETURN(loaded->gates, GateSlots::Create(slots));
   return loaded->device->Synchronize();
 }
 
 }  // namespace
-
-int64_t LoadedModel::gate_bytes() const {
-  size_t bytes = 0;
-  for (const auto& [gate, state] : gates) bytes += state.num_bytes();
-  return static_cast<int64_t>(bytes);
-}
 
 absl::StatusOr<LoadedModel> LoadModel(const LlamaEngineOptions& options,
                                       const ModelConfig& config) {
@@ -163,17 +149,24 @@ absl::StatusOr<LoadedModel> LoadModel(const LlamaEngineOptions& options,
     SEER_ASSIGN_OR_RETURN(num_pages, HostPages(options, config));
   }
   SEER_RETURN_IF_ERROR(LoadWeights(options, config, &loaded));
-  SEER_RETURN_IF_ERROR(MakePolicies(options, &loaded));
+  loaded.gate_target.shape = GateShapeOf(*loaded.model);
+  loaded.gate_target.model_id = options.model_id;
+  SEER_ASSIGN_OR_RETURN(const std::shared_ptr<const GateSet> stable,
+                        LoadStable(options, loaded.gate_target));
   if (!loaded.device->shares_host_memory()) {
     SEER_ASSIGN_OR_RETURN(num_pages, DevicePages(options, &loaded));
   }
-  SEER_RETURN_IF_ERROR(AllocatePages(num_pages, &loaded));
+  SEER_RETURN_IF_ERROR(AllocatePages(options, num_pages, &loaded));
+  if (stable != nullptr) {
+    SEER_RETURN_IF_ERROR(loaded.gates->Install(stable));
+    SEER_RETURN_IF_ERROR(loaded.gates->SetRouting({stable->name, "", 0.0}));
+  }
   Log(LogLevel::kInfo, "memory",
       {{"device", loaded.device->name()},
        {"weight_bytes", loaded.model->weight_bytes()},
        {"pages", num_pages},
        {"kv_cache_bytes", loaded.cache.num_bytes()},
-       {"gate_bytes", loaded.gate_bytes()},
+       {"gate_bytes", loaded.gates->num_bytes()},
        {"step_bytes", loaded.step_bytes}});
   return loaded;
 }

@@ -3,16 +3,14 @@
 #define SEER_ENGINE_LLAMA_ENGINE_LOADED_MODEL_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "engine/device/device.h"
-#include "engine/gate/gate.h"
-#include "engine/gate/gate_state.h"
-#include "engine/gate/policy/policy_resolver.h"
+#include "engine/gate/gate_set.h"
 #include "engine/kv_cache/kv_cache.h"
+#include "engine/llama_engine/gates/gate_slots.h"
 #include "engine/llama_engine_options.h"
 #include "engine/model/aten_executor.h"
 #include "engine/model/llama_model.h"
@@ -25,14 +23,11 @@ struct LoadedModel {
   std::unique_ptr<AtenExecutor> executor;
   std::unique_ptr<Device> device;
   std::unique_ptr<LlamaModel> model;
-  std::string fingerprint;  // of the weights; of random ones, their own
-  std::unique_ptr<const PolicyResolver> policies;
-  std::map<const Gate*, GateState> gates;  // of all that policies can name
+  GateSetTarget gate_target;  // its fingerprint is the weights'; of random
+                              // ones, their own
+  std::unique_ptr<GateSlots> gates;
   KvCache cache;
   int64_t step_bytes = 0;  // set aside for steps; 0: not counted
-
-  // Of the device's memory.
-  int64_t gate_bytes() const;
 };
 
 // Opens the device, loads weights and gate set, and shares out the memory; the

@@ -38,7 +38,7 @@ RequestRun::RequestRun(Init init, EventOutbox outbox)
   for (int32_t i = 0; i < request.num_choices; ++i) {
     choices_.emplace_back(i, init_.tokenizer, &conditions_, history);
   }
-  report_.requested = request.policy.value_or(SparsityPolicy());
+  report_.requested = init_.policy.requested;
   report_.effective = init_.policy.plan.effective;
   report_.closest_feasible = init_.policy.plan.closest_feasible;
   report_.layers.resize(init_.num_layers);

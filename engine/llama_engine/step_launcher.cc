@@ -92,7 +92,7 @@ BatchSequence StepLauncher::SequenceOf(size_t index, const RunningStep* running,
   const ResolvedPolicy& policy = run.policy();
   if (policy.gate_set != nullptr) {
     sequence.plan = &policy.plan;
-    sequence.gate = &parts_.gates->at(policy.gate_set->gate.get());
+    sequence.gate = &policy.gate_set->state;
   }
   return sequence;
 }

@@ -3,14 +3,11 @@
 #define SEER_ENGINE_LLAMA_ENGINE_STEP_LAUNCHER_H_
 
 #include <cstddef>
-#include <map>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/executor.h"
-#include "engine/gate/gate.h"
-#include "engine/gate/gate_state.h"
 #include "engine/kv_cache/kv_cache.h"
 #include "engine/llama_engine/request_run.h"
 #include "engine/llama_engine/running_step.h"
@@ -28,8 +25,6 @@ class StepLauncher {
   struct Parts {
     LlamaModel* model = nullptr;
     KvCache* cache = nullptr;
-    // One a gate that requests can name.
-    const std::map<const Gate*, GateState>* gates = nullptr;
     const RequestRuns* runs = nullptr;
     Executor* executor = nullptr;
   };

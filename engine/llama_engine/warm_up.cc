@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <string>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -26,7 +25,6 @@ absl::Status RunStep(const WarmUpArgs& args,
 }
 
 absl::Status RunPrompt(const WarmUpArgs& args, const GateState& gate,
-                       const std::string& gate_name,
                        absl::Span<const int32_t> pages) {
   const ModelConfig& config = args.model->config();
   const std::vector<TokenId> tokens(
@@ -36,7 +34,6 @@ absl::Status RunPrompt(const WarmUpArgs& args, const GateState& gate,
   SelectionPlanArgs plan_args;
   plan_args.effective.budget.kind = BudgetKind::kTopKBlocks;
   plan_args.effective.budget.top_k_blocks = 1;
-  plan_args.effective.gate = gate_name;
   plan_args.prompt_len = static_cast<int64_t>(tokens.size());
   plan_args.num_layers = config.num_layers;
   plan_args.num_query_heads = config.num_query_heads;
@@ -84,8 +81,8 @@ absl::Status WarmUp(const WarmUpArgs& args) {
   const absl::Time begin = absl::Now();
   std::vector<int32_t> pages(args.cache->shape().num_pages);
   std::iota(pages.begin(), pages.end(), 0);
-  for (const auto& [gate, state] : *args.gates) {
-    SEER_RETURN_IF_ERROR(RunPrompt(args, state, gate->design(), pages));
+  for (const GateState* gate : args.gates) {
+    SEER_RETURN_IF_ERROR(RunPrompt(args, *gate, pages));
   }
   const int64_t max_rows =
       std::min<int64_t>(args.max_running, static_cast<int64_t>(pages.size()));

@@ -2,10 +2,9 @@
 #define SEER_ENGINE_LLAMA_ENGINE_WARM_UP_H_
 
 #include <cstdint>
-#include <map>
+#include <vector>
 
 #include "absl/status/status.h"
-#include "engine/gate/gate.h"
 #include "engine/gate/gate_state.h"
 #include "engine/kv_cache/kv_cache.h"
 #include "engine/model/llama_model.h"
@@ -15,7 +14,8 @@ namespace seer {
 struct WarmUpArgs {
   LlamaModel* model = nullptr;
   const KvCache* cache = nullptr;  // >= 1 page, in use by nobody; written
-  const std::map<const Gate*, GateState>* gates = nullptr;
+  // On the model's device, for pages as the cache has; may be none.
+  std::vector<const GateState*> gates;
   int64_t max_step_tokens = 0;  // of a step's prompt rows, >= 1
   int64_t max_running = 0;      // generated rows of a step, >= 1
 };

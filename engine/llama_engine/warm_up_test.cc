@@ -52,7 +52,9 @@ class WarmUpTest : public testing::TestWithParam<std::string> {
     WarmUpArgs args;
     args.model = &runner.model();
     args.cache = &runner.cache();
-    args.gates = &runner.gates();
+    for (const auto& [gate, state] : runner.gates()) {
+      args.gates.push_back(&state);
+    }
     args.max_step_tokens = 640;
     args.max_running = 20;
     return WarmUp(args);

@@ -156,7 +156,6 @@ absl::StatusOr<GenerationRequest> DecodeOptions(
   SEER_RETURN_IF_ERROR(DecodeSampling(request, context, out));
   SEER_RETURN_IF_ERROR(DecodeStops(request, context, out));
   SEER_RETURN_IF_ERROR(DecodeLogprobs(request, context.limits, out));
-  out.policy = context.default_policy;
   if (request.has_sparsity()) {
     SEER_ASSIGN_OR_RETURN(out.policy,
                           DecodePolicy(request.sparsity(), "sparsity"));

@@ -374,10 +374,11 @@ TEST_F(RequestCodecTest, AnotherModelIsNotFound) {
   }
 }
 
-TEST_F(RequestCodecTest, TheServersPolicyStandsInForNone) {
+TEST_F(RequestCodecTest, ARequestWithoutAPolicyLeavesItToTheEngine) {
+  // The engine knows whether there is a gate for it.
   context_.default_policy.emplace();
   context_.default_policy->budget = {BudgetKind::kTopKBlocks, 0, 7, 0, 0};
-  EXPECT_EQ(Decode([](auto&) {})->policy->budget.top_k_blocks, 7);
+  EXPECT_FALSE(Decode([](auto&) {})->policy.has_value());
   const auto dense =
       Decode([](auto& r) { r.mutable_sparsity()->mutable_dense(); });
   EXPECT_EQ(dense->policy->budget.kind, BudgetKind::kDense);

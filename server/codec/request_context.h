@@ -18,7 +18,7 @@ struct RequestContext {
   const Tokenizer* tokenizer = nullptr;
   const ChatTemplate* chat_template = nullptr;  // null: chat is not served
   RequestLimits limits;
-  // The policy of requests that have none; unset: the engine's own.
+  // What the engine takes for requests that have none; unset: dense.
   std::optional<SparsityPolicy> default_policy;
   // Of the longest token, see LongestTokenBytes: bounds a text's tokens from
   // below.

@@ -269,6 +269,7 @@ absl::Status CompletionService::AnswerGetModel(
     gate_set.set_version(info.version);
     gate_set.set_has_profile(info.has_profile);
     if (info.stable) gate_set.add_labels(v1::GATE_LABEL_STABLE);
+    if (info.canary) gate_set.add_labels(v1::GATE_LABEL_CANARY);
   }
   *out.mutable_default_sparsity() =
       EncodePolicy(options_.default_policy.value_or(SparsityPolicy()));

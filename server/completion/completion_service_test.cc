@@ -212,6 +212,24 @@ TEST_F(CompletionServiceTest, GetModelSaysWhatIsServed) {
             grpc::StatusCode::NOT_FOUND);
 }
 
+TEST_F(CompletionServiceTest, GetModelSaysWhatLabelsStandFor) {
+  InProcessServer::Options options;
+  options.engine.gate_sets.resize(2);
+  options.engine.gate_sets[0].stable = true;
+  options.engine.gate_sets[1].canary = true;
+  InProcessServer server(std::move(options));
+  v1::Model model;
+  grpc::ClientContext context;
+  ASSERT_TRUE(
+      server.stub().GetModel(&context, v1::GetModelRequest(), &model).ok());
+  ASSERT_EQ(model.gate_sets_size(), 3);
+  EXPECT_EQ(model.gate_sets(0).labels_size(), 0);
+  ASSERT_EQ(model.gate_sets(1).labels_size(), 1);
+  EXPECT_EQ(model.gate_sets(1).labels(0), v1::GATE_LABEL_STABLE);
+  ASSERT_EQ(model.gate_sets(2).labels_size(), 1);
+  EXPECT_EQ(model.gate_sets(2).labels(0), v1::GATE_LABEL_CANARY);
+}
+
 TEST_F(CompletionServiceTest, GetLoadReadsTheEngine) {
   EngineStats stats;
   stats.requests_waiting = 3;

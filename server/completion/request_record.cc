@@ -51,6 +51,9 @@ void RequestRecord::OnEvent(const Event& event, absl::Time now) {
                   : FinishLabel::kMixed;
   } else if (const auto* summary = std::get_if<SummaryEvent>(&event)) {
     summary_ = *summary;
+  } else if (const auto* accepted = std::get_if<AcceptedEvent>(&event)) {
+    gate_ = accepted->gate;
+    gate_version_ = accepted->gate_version;
   }
 }
 
@@ -138,7 +141,8 @@ void RequestRecord::LogEnd(const absl::Status& status,
             time_to_first_token_.value_or(absl::ZeroDuration()))},
        {"policy", BudgetKindName(policy_)},
        {"realized_sparsity", report.RealizedSparsity()},
-       {"gate", report.effective.gate},
+       {"gate", gate_},
+       {"gate_version", gate_version_},
        {"duration_seconds", absl::ToDoubleSeconds(duration)}});
 }
 

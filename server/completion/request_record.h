@@ -45,6 +45,8 @@ class RequestRecord {
 
   std::string client_request_id_;
   BudgetKind policy_ = BudgetKind::kDense;
+  std::string gate_;          // of AcceptedEvent
+  std::string gate_version_;  // likewise
   int64_t prompt_tokens_ = 0;
   int64_t output_tokens_ = 0;
   bool admitted_ = false;

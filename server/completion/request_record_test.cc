@@ -78,6 +78,16 @@ TEST_F(RequestRecordTest, ACompletionIsOneLineAndItsMetrics) {
   ExpectMetric("seer_request_prompt_tokens_sum{model=\"m\"} 640");
 }
 
+TEST_F(RequestRecordTest, ARequestCutShortSaysItsGateToo) {
+  record_.OnAdmitted();
+  record_.OnEvent(AcceptedEvent{0, "models/m/gateSets/a", "digest"}, kArrival);
+  record_.OnEnd(absl::CancelledError("x"), kArrival);
+  ASSERT_EQ(lines_.size(), 1u);
+  const auto line = nlohmann::json::parse(lines_[0]);
+  EXPECT_EQ(line["gate"], "models/m/gateSets/a");
+  EXPECT_EQ(line["gate_version"], "digest");
+}
+
 TEST_F(RequestRecordTest, ChoicesThatEndDifferentlyAreMixed) {
   FinishEvent finish;
   record_.OnEvent(finish, kArrival);

@@ -100,10 +100,10 @@ std::vector<MetricFamily> EngineCollector::Collect() const {
   FamilyBuilder gate_sets =
       gauge("seer_gate_set_info", "1; the gate sets behind the labels.");
   for (const GateSetInfo& info : engine_->gate_sets()) {
-    if (!info.stable) continue;
+    if (!info.stable && !info.canary) continue;
     gate_sets.Add(1, {{"gate_set", info.name},
                       {"digest", info.version},
-                      {"role", "stable"}});
+                      {"role", info.stable ? "stable" : "canary"}});
   }
   families.push_back(gate_sets.Take());
   families.push_back(

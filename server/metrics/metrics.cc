@@ -305,7 +305,9 @@ void Metrics::ObserveCompletion(BudgetKind policy, const SummaryEvent& summary,
   if (report.Visible() > 0) {
     const double realized = report.RealizedSparsity();
     realized_sparsity_[Index(policy)]->Observe(realized);
-    if (policy == BudgetKind::kTargetSparsity && report.tiles_reused == 0) {
+    // Where no gate set stands behind the default policy, that asks nothing.
+    if (policy == BudgetKind::kTargetSparsity &&
+        report.effective.budget.kind == policy && report.tiles_reused == 0) {
       sparsity_gap_->Observe(realized -
                              report.requested.budget.target_sparsity);
     }

@@ -44,6 +44,32 @@ class MetricsTest : public ::testing::Test {
   EngineCollector collector_{&engine_, "m"};
 };
 
+TEST_F(MetricsTest, GateSetsAreShownByTheirRole) {
+  FakeEngine::Options options;
+  options.gate_sets.resize(3);
+  const char* const kNames[] = {"one", "two", "three"};
+  for (int i = 0; i < 3; ++i) {
+    options.gate_sets[i].name = kNames[i];
+    options.gate_sets[i].version = absl::StrCat("digest-", kNames[i]);
+  }
+  options.gate_sets[0].canary = true;
+  options.gate_sets[2].stable = true;
+  const FakeEngine engine(options);
+  const EngineCollector collector(&engine, "m");
+  const std::string text = ExposeText({&collector});
+  std::set<std::string> series;
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    if (absl::StartsWith(line, "seer_gate_set_info{")) {
+      series.insert(std::string(line));
+    }
+  }
+  EXPECT_EQ(series, (std::set<std::string>{
+                        "seer_gate_set_info{model=\"m\",gate_set=\"one\","
+                        "digest=\"digest-one\",role=\"canary\"} 1",
+                        "seer_gate_set_info{model=\"m\",gate_set=\"three\","
+                        "digest=\"digest-three\",role=\"stable\"} 1"}));
+}
+
 TEST_F(MetricsTest, CountsRequestsByMethodCodeAndFinish) {
   metrics_.CountRequest(Method::kComplete, absl::StatusCode::kOk,
                         FinishLabel::kStop);
@@ -137,6 +163,11 @@ TEST_F(MetricsTest, ObservesTheGapOnlyWhereItMeansSomething) {
   summary.sparsity.tiles_reused = 1;
   metrics_.ObserveCompletion(BudgetKind::kTargetSparsity, summary,
                              absl::Seconds(1));
+  // The default policy, where no gate set stands behind it.
+  summary.sparsity.tiles_reused = 0;
+  summary.sparsity.effective.budget.kind = BudgetKind::kDense;
+  metrics_.ObserveCompletion(BudgetKind::kTargetSparsity, summary,
+                             absl::Seconds(1));
   summary.sparsity.effective.dense_fallback = DenseFallback::kNearDense;
   metrics_.ObserveCompletion(BudgetKind::kThreshold, summary, absl::Seconds(1));
   const std::string text = Text();
@@ -147,7 +178,7 @@ TEST_F(MetricsTest, ObservesTheGapOnlyWhereItMeansSomething) {
              "seer_attention_realized_sparsity_ratio_count{model=\"m\",policy="
              "\"target_sparsity\"}"),
       "seer_attention_realized_sparsity_ratio_count{model=\"m\",policy="
-      "\"target_sparsity\"} 2");
+      "\"target_sparsity\"} 3");
   EXPECT_TRUE(absl::StrContains(
       text,
       "seer_attention_dense_fallback_total{model=\"m\",reason=\"near_dense\"} "

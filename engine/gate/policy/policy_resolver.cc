@@ -87,15 +87,6 @@ std::optional<double> DensityOf(const Budget& budget,
   return std::nullopt;
 }
 
-absl::Status NoGateSet(absl::string_view label) {
-  return WithResource(
-      absl::FailedPreconditionError(absl::StrCat(
-          "no gate set stands behind the label ", label,
-          ": name the built-in gate MEAN_POOL (seerctl: --gate=mean_pool), or "
-          "start the server with --gate_set")),
-      "seer.v1.GateLabel", label);
-}
-
 absl::StatusOr<Allocation> ChooseAllocation(const SparsityPolicy& policy,
                                             const GateSet& gate_set) {
   const bool has_profile = gate_set.profile.has_value();
@@ -128,38 +119,6 @@ absl::Status PolicyOptions::Validate() const {
   return absl::OkStatus();
 }
 
-PolicyResolver::PolicyResolver(const GateShape& shape, PolicyOptions options,
-                               std::shared_ptr<const GateSet> stable)
-    : shape_(shape),
-      options_(std::move(options)),
-      mean_pool_(BuiltinMeanPool(shape)),
-      stable_(std::move(stable)) {}
-
-std::vector<std::shared_ptr<const GateSet>> PolicyResolver::gate_sets() const {
-  std::vector<std::shared_ptr<const GateSet>> sets = {mean_pool_};
-  if (stable_ != nullptr) sets.push_back(stable_);
-  return sets;
-}
-
-absl::StatusOr<std::shared_ptr<const GateSet>> PolicyResolver::FindGateSet(
-    const GateChoice& choice) const {
-  switch (choice.kind) {
-    case GateChoice::Kind::kStable:
-      if (stable_ == nullptr) return NoGateSet("STABLE");
-      return stable_;
-    case GateChoice::Kind::kCanary:
-      return NoGateSet("CANARY");
-    case GateChoice::Kind::kNamed:
-      if (stable_ != nullptr && choice.name == stable_->name) return stable_;
-      return WithResource(
-          absl::NotFoundError(absl::StrCat("no gate set ", choice.name)),
-          "seer.v1.GateSet", choice.name);
-    case GateChoice::Kind::kMeanPool:
-      return mean_pool_;
-  }
-  return absl::InternalError("unknown gate choice");
-}
-
 DenseFallback PolicyResolver::FallbackFor(const EffectivePolicy& policy,
                                           int64_t prompt_len) const {
   const DenseFallbackOptions& options = options_.dense_fallback;
@@ -184,8 +143,11 @@ DenseFallback PolicyResolver::FallbackFor(const EffectivePolicy& policy,
 }
 
 absl::StatusOr<ResolvedPolicy> PolicyResolver::Resolve(
-    const std::optional<SparsityPolicy>& requested, int64_t prompt_len) const {
-  SparsityPolicy policy = requested.value_or(options_.default_policy);
+    const GateTable& gates, const std::optional<SparsityPolicy>& requested,
+    absl::string_view request_id, int64_t prompt_len) const {
+  ResolvedPolicy resolved;
+  resolved.requested = requested.value_or(options_.default_policy);
+  SparsityPolicy policy = resolved.requested;
   SEER_RETURN_IF_ERROR(CheckBudget(policy.budget));
   EffectivePolicy effective;
   effective.sink_blocks = policy.sink_blocks.value_or(options_.sink_blocks);
@@ -194,21 +156,20 @@ absl::StatusOr<ResolvedPolicy> PolicyResolver::Resolve(
   SEER_RETURN_IF_ERROR(
       CheckForced(effective.sink_blocks, effective.dense_last_blocks));
 
-  const GateChoice choice = policy.gate.value_or(GateChoice{});
-  if (!requested.has_value() &&
-      absl::IsFailedPrecondition(FindGateSet(choice).status())) {
+  absl::StatusOr<InstalledGateSetPtr> found =
+      gates.Find(policy.gate, request_id);
+  if (!requested.has_value() && absl::IsFailedPrecondition(found.status())) {
     policy.budget = Budget{};
     policy.gate.reset();
   }
   effective.budget = policy.budget;
-  ResolvedPolicy resolved;
   // A gate that was asked for must be there, read or not.
   if (policy.gate.has_value() || !IsDense(policy.budget)) {
-    SEER_ASSIGN_OR_RETURN(resolved.gate_set, FindGateSet(choice));
-    SEER_ASSIGN_OR_RETURN(effective.allocation,
-                          ChooseAllocation(policy, *resolved.gate_set));
-    effective.gate = resolved.gate_set->name;
-    effective.gate_version = resolved.gate_set->version;
+    SEER_ASSIGN_OR_RETURN(resolved.gate_set, std::move(found));
+    const GateSet& set = *resolved.gate_set->set;
+    SEER_ASSIGN_OR_RETURN(effective.allocation, ChooseAllocation(policy, set));
+    effective.gate = set.name;
+    effective.gate_version = set.version;
   }
   if (!IsDense(policy.budget)) {
     effective.dense_fallback = FallbackFor(effective, prompt_len);
@@ -219,7 +180,7 @@ absl::StatusOr<ResolvedPolicy> PolicyResolver::Resolve(
   SelectionPlanArgs args;
   args.effective = effective;
   if (effective.allocation == Allocation::kProfiled) {
-    args.profile = &*resolved.gate_set->profile;
+    args.profile = &*resolved.gate_set->set->profile;
   }
   args.prompt_len = prompt_len;
   args.num_layers = shape_.num_layers;

@@ -4,15 +4,14 @@
 #define SEER_ENGINE_GATE_POLICY_POLICY_RESOLVER_H_
 
 #include <cstdint>
-#include <memory>
 #include <optional>
-#include <string>
-#include <vector>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "engine/gate/gate.h"
-#include "engine/gate/gate_set.h"
+#include "engine/gate/policy/gate_table.h"
 #include "engine/gate/policy/selection_plan.h"
 #include "engine/sparsity_policy.h"
 
@@ -33,7 +32,7 @@ struct DenseFallbackOptions {
 
 struct PolicyOptions {
   // Of requests without a policy. Where it leaves the gate to a label that has
-  // no gate set behind it, they are dense.
+  // no gate set behind it for a request, that is dense.
   SparsityPolicy default_policy;
   int32_t sink_blocks = 1;        // where a policy has none; 0..16
   int32_t dense_last_blocks = 2;  // likewise; 0..1048576
@@ -44,40 +43,32 @@ struct PolicyOptions {
 };
 
 struct ResolvedPolicy {
+  SparsityPolicy requested;  // or the default one
   // Kept by the request to its last token; null: dense.
-  std::shared_ptr<const GateSet> gate_set;
+  InstalledGateSetPtr gate_set;
   SelectionPlan plan;
 };
 
 // Immutable: any thread may call it.
 class PolicyResolver {
  public:
-  // `stable` is what the stable label means; null: nothing yet.
-  PolicyResolver(const GateShape& shape, PolicyOptions options,
-                 std::shared_ptr<const GateSet> stable);
+  PolicyResolver(const GateShape& shape, PolicyOptions options)
+      : shape_(shape), options_(std::move(options)) {}
 
-  // `prompt_len` >= 1 tokens.
+  // Of the request with this id and a prompt of `prompt_len` >= 1 tokens.
   // INVALID_ARGUMENT with the field (`sparsity...`): a value out of range.
-  // NOT_FOUND with the resource: a gate set that is not here.
-  // FAILED_PRECONDITION with the resource: a label without a gate set behind
-  // it, or a profiled allocation without a profile.
+  // FAILED_PRECONDITION with the resource: a profiled allocation without a
+  // profile. Errors of GateTable::Find.
   absl::StatusOr<ResolvedPolicy> Resolve(
-      const std::optional<SparsityPolicy>& policy, int64_t prompt_len) const;
-
-  // mean_pool, and the stable set if there is one.
-  std::vector<std::shared_ptr<const GateSet>> gate_sets() const;
-  const std::shared_ptr<const GateSet>& stable() const { return stable_; }
+      const GateTable& gates, const std::optional<SparsityPolicy>& policy,
+      absl::string_view request_id, int64_t prompt_len) const;
 
  private:
-  absl::StatusOr<std::shared_ptr<const GateSet>> FindGateSet(
-      const GateChoice& choice) const;
   DenseFallback FallbackFor(const EffectivePolicy& policy,
                             int64_t prompt_len) const;
 
   const GateShape shape_;
   const PolicyOptions options_;
-  const std::shared_ptr<const GateSet> mean_pool_;
-  const std::shared_ptr<const GateSet> stable_;
 };
 
 }  // namespace seer

@@ -1,8 +1,12 @@
 #include "engine/gate/policy/policy_resolver.h"
 
+#include <algorithm>
 #include <cmath>
+#include <set>
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "engine/errors.h"
 #include "engine/gate/gate_set.h"
 #include "engine/gate/mean_pool.h"
@@ -15,23 +19,47 @@ constexpr int64_t kLong = 64 * 100;
 
 GateShape Shape() { return {2, 4, 2, 16, DType::kFloat32}; }
 
-std::shared_ptr<const GateSet> StableSet(bool with_profile) {
+InstalledGateSetPtr Installed(const char* id, bool with_profile = false) {
   auto set = std::make_shared<GateSet>();
-  set->name = "models/tiny/gateSets/one";
-  set->version = "abc";
+  set->name = absl::StrCat("models/tiny/gateSets/", id);
+  set->version = absl::StrCat("digest-", id);
   set->gate = std::make_unique<const MeanPool>(Shape());
   if (with_profile) {
     set->profile =
         *BudgetProfile::Create(2, 4, {0.5f}, std::vector<float>(8, 0.5f));
   }
-  return set;
+  auto installed = std::make_shared<InstalledGateSet>();
+  installed->set = std::move(set);
+  return installed;
 }
 
-PolicyResolver WithoutGateSet() {
-  return PolicyResolver(Shape(), PolicyOptions(), nullptr);
+GateTable WithoutGateSet() {
+  GateTable table;
+  auto mean_pool = std::make_shared<InstalledGateSet>();
+  mean_pool->set = BuiltinMeanPool(Shape());
+  table.mean_pool = std::move(mean_pool);
+  return table;
 }
-PolicyResolver WithGateSet(bool with_profile) {
-  return PolicyResolver(Shape(), PolicyOptions(), StableSet(with_profile));
+GateTable WithGateSet(bool with_profile) {
+  GateTable table = WithoutGateSet();
+  table.sets = {Installed("one", with_profile)};
+  table.stable = table.sets[0];
+  return table;
+}
+// "one" is stable, "two" the canary.
+GateTable WithCanary(double fraction) {
+  GateTable table = WithGateSet(false);
+  table.sets.push_back(Installed("two"));
+  table.canary = table.sets[1];
+  table.canary_fraction = fraction;
+  return table;
+}
+
+absl::StatusOr<ResolvedPolicy> Resolve(
+    const GateTable& table, const std::optional<SparsityPolicy>& policy,
+    int64_t prompt_len, const PolicyOptions& options = PolicyOptions()) {
+  return PolicyResolver(Shape(), options)
+      .Resolve(table, policy, "r-1", prompt_len);
 }
 
 SparsityPolicy Sparsity(double s,
@@ -54,19 +82,17 @@ SparsityPolicy TopK(int64_t k) {
 TEST(PolicyResolverTest, UnsetIsDenseWithoutAGateSet) {
   PolicyOptions options;
   options.default_policy = Sparsity(0.8);
-  const PolicyResolver none(Shape(), options, nullptr);
-  auto resolved = none.Resolve(std::nullopt, kLong);
+  auto resolved = Resolve(WithoutGateSet(), std::nullopt, kLong, options);
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   EXPECT_TRUE(resolved->plan.dense());
   EXPECT_EQ(resolved->gate_set, nullptr);
-  const PolicyResolver some(Shape(), options, StableSet(false));
-  resolved = some.Resolve(std::nullopt, kLong);
+  EXPECT_EQ(resolved->requested.budget.target_sparsity, 0.8);
+  resolved = Resolve(WithGateSet(false), std::nullopt, kLong, options);
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   EXPECT_FALSE(resolved->plan.dense());
   EXPECT_EQ(resolved->plan.effective.gate, "models/tiny/gateSets/one");
   options.default_policy = Sparsity(0.8, GateChoice::Kind::kMeanPool);
-  const PolicyResolver builtin(Shape(), options, nullptr);
-  resolved = builtin.Resolve(std::nullopt, kLong);
+  resolved = Resolve(WithoutGateSet(), std::nullopt, kLong, options);
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   EXPECT_EQ(resolved->plan.effective.gate, "mean_pool");
 }
@@ -76,12 +102,12 @@ TEST(PolicyResolverTest, LabelsNeedAGateSet) {
        {Sparsity(0.5), Sparsity(0.5, GateChoice::Kind::kStable),
         Sparsity(0.5, GateChoice::Kind::kCanary),
         Sparsity(0.0, GateChoice::Kind::kStable)}) {
-    const auto resolved = WithoutGateSet().Resolve(policy, kLong);
+    const auto resolved = Resolve(WithoutGateSet(), policy, kLong);
     EXPECT_EQ(resolved.status().code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_TRUE(ResourceOf(resolved.status()).has_value());
   }
-  EXPECT_EQ(WithGateSet(false)
-                .Resolve(Sparsity(0.5, GateChoice::Kind::kCanary), kLong)
+  EXPECT_EQ(Resolve(WithGateSet(false),
+                    Sparsity(0.5, GateChoice::Kind::kCanary), kLong)
                 .status()
                 .code(),
             absl::StatusCode::kFailedPrecondition);
@@ -89,36 +115,35 @@ TEST(PolicyResolverTest, LabelsNeedAGateSet) {
 
 TEST(PolicyResolverTest, NamesAreLookedUp) {
   SparsityPolicy policy = Sparsity(0.5, GateChoice::Kind::kNamed);
-  policy.gate->name = "models/tiny/gateSets/two";
-  auto resolved = WithGateSet(false).Resolve(policy, kLong);
+  policy.gate->name = "models/tiny/gateSets/three";
+  auto resolved = Resolve(WithGateSet(false), policy, kLong);
   EXPECT_EQ(resolved.status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(ResourceOf(resolved.status())->name, "models/tiny/gateSets/two");
+  EXPECT_EQ(ResourceOf(resolved.status())->name, "models/tiny/gateSets/three");
   policy.gate->name = "models/tiny/gateSets/one";
-  resolved = WithGateSet(false).Resolve(policy, kLong);
+  resolved = Resolve(WithGateSet(false), policy, kLong);
   ASSERT_TRUE(resolved.ok()) << resolved.status();
-  EXPECT_EQ(resolved->plan.effective.gate_version, "abc");
+  EXPECT_EQ(resolved->plan.effective.gate_version, "digest-one");
 }
 
 TEST(PolicyResolverTest, AllocationFollowsTheProfile) {
-  EXPECT_EQ(WithGateSet(true)
-                .Resolve(Sparsity(0.5), kLong)
+  EXPECT_EQ(Resolve(WithGateSet(true), Sparsity(0.5), kLong)
                 ->plan.effective.allocation,
             Allocation::kProfiled);
-  EXPECT_EQ(WithGateSet(false)
-                .Resolve(Sparsity(0.5), kLong)
+  EXPECT_EQ(Resolve(WithGateSet(false), Sparsity(0.5), kLong)
                 ->plan.effective.allocation,
             Allocation::kUniform);
   SparsityPolicy policy = Sparsity(0.5);
   policy.allocation = Allocation::kProfiled;
-  EXPECT_EQ(WithGateSet(false).Resolve(policy, kLong).status().code(),
+  EXPECT_EQ(Resolve(WithGateSet(false), policy, kLong).status().code(),
             absl::StatusCode::kFailedPrecondition);
   policy.gate = GateChoice{GateChoice::Kind::kMeanPool, ""};
-  EXPECT_EQ(WithGateSet(true).Resolve(policy, kLong).status().code(),
+  EXPECT_EQ(Resolve(WithGateSet(true), policy, kLong).status().code(),
             absl::StatusCode::kFailedPrecondition);
   policy.allocation = Allocation::kUniform;
   policy.gate.reset();
-  EXPECT_EQ(WithGateSet(true).Resolve(policy, kLong)->plan.effective.allocation,
-            Allocation::kUniform);
+  EXPECT_EQ(
+      Resolve(WithGateSet(true), policy, kLong)->plan.effective.allocation,
+      Allocation::kUniform);
 }
 
 TEST(PolicyResolverTest, ValuesOutOfRangeNameTheirField) {
@@ -143,7 +168,7 @@ TEST(PolicyResolverTest, ValuesOutOfRangeNameTheirField) {
   policy.dense_last_blocks = -1;
   cases.push_back({policy, "policy.dense_last_blocks"});
   for (const auto& [bad, field] : cases) {
-    const auto resolved = WithGateSet(true).Resolve(bad, kLong);
+    const auto resolved = Resolve(WithGateSet(true), bad, kLong);
     EXPECT_EQ(resolved.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(FieldOf(resolved.status()).value_or(""), field);
   }
@@ -153,23 +178,21 @@ TEST(PolicyResolverTest, DefaultsFillWhatIsUnset) {
   PolicyOptions options;
   options.sink_blocks = 3;
   options.dense_last_blocks = 5;
-  const PolicyResolver resolver(Shape(), options, nullptr);
   SparsityPolicy policy = TopK(7);
-  auto resolved = resolver.Resolve(policy, kLong);
+  auto resolved = Resolve(WithoutGateSet(), policy, kLong, options);
   ASSERT_TRUE(resolved.ok());
   EXPECT_EQ(resolved->plan.effective.sink_blocks, 3);
   EXPECT_EQ(resolved->plan.effective.dense_last_blocks, 5);
   policy.sink_blocks = 0;
   policy.dense_last_blocks = 0;
-  resolved = resolver.Resolve(policy, kLong);
+  resolved = Resolve(WithoutGateSet(), policy, kLong, options);
   EXPECT_EQ(resolved->plan.effective.sink_blocks, 0);
   EXPECT_EQ(resolved->plan.effective.dense_last_blocks, 0);
 }
 
 TEST(PolicyResolverTest, FallsBackWhereSelectionCannotSkip) {
-  const PolicyResolver resolver = WithoutGateSet();
   const auto fallback = [&](const SparsityPolicy& policy, int64_t tokens) {
-    const auto resolved = resolver.Resolve(policy, tokens);
+    const auto resolved = Resolve(WithoutGateSet(), policy, tokens);
     EXPECT_TRUE(resolved.ok()) << resolved.status();
     EXPECT_EQ(resolved->plan.dense(), resolved->gate_set == nullptr);
     return resolved->plan.effective.dense_fallback;
@@ -189,9 +212,9 @@ TEST(PolicyResolverTest, FallbackOptions) {
   options.dense_fallback.short_prompt_tokens = 1000;
   options.dense_fallback.near_dense_density = 0.9;
   options.dense_fallback.for_target_sparsity = true;
-  const PolicyResolver resolver(Shape(), options, nullptr);
   const auto fallback = [&](double s, int64_t tokens) {
-    return resolver.Resolve(Sparsity(s, GateChoice::Kind::kMeanPool), tokens)
+    return Resolve(WithoutGateSet(), Sparsity(s, GateChoice::Kind::kMeanPool),
+                   tokens, options)
         ->plan.effective.dense_fallback;
   };
   EXPECT_EQ(fallback(0.5, 999), DenseFallback::kShortPrompt);
@@ -213,9 +236,70 @@ TEST(PolicyResolverTest, OptionsAreChecked) {
   EXPECT_FALSE(options.Validate().ok());
 }
 
-TEST(PolicyResolverTest, ListsItsGateSets) {
-  EXPECT_EQ(WithoutGateSet().gate_sets().size(), 1u);
-  EXPECT_EQ(WithGateSet(true).gate_sets().size(), 2u);
+// Of requests 0..999, those whose gate is "two".
+std::set<int> ChosenForTheCanary(const GateTable& table,
+                                 const SparsityPolicy& policy) {
+  const PolicyResolver resolver(Shape(), PolicyOptions());
+  std::set<int> chosen;
+  for (int i = 0; i < 1000; ++i) {
+    const auto resolved =
+        resolver.Resolve(table, policy, absl::StrCat("request-", i), kLong);
+    EXPECT_TRUE(resolved.ok()) << resolved.status();
+    if (resolved->gate_set == table.canary) chosen.insert(i);
+  }
+  return chosen;
+}
+
+TEST(PolicyResolverTest, TheCanaryTakesItsFraction) {
+  const SparsityPolicy policy = Sparsity(0.5);
+  EXPECT_EQ(ChosenForTheCanary(WithCanary(0), policy).size(), 0u);
+  EXPECT_EQ(ChosenForTheCanary(WithCanary(1), policy).size(), 1000u);
+  const std::set<int> quarter = ChosenForTheCanary(WithCanary(0.25), policy);
+  // Six standard deviations of a fair draw; the ids are fixed.
+  EXPECT_NEAR(static_cast<double>(quarter.size()), 250,
+              6 * std::sqrt(1000 * 0.25 * 0.75));
+  // Who was in a small fraction is in a larger one.
+  const std::set<int> half = ChosenForTheCanary(WithCanary(0.5), policy);
+  EXPECT_TRUE(
+      std::includes(half.begin(), half.end(), quarter.begin(), quarter.end()));
+  // A request that names its gate is no subject of the trial.
+  EXPECT_EQ(ChosenForTheCanary(WithCanary(1),
+                               Sparsity(0.5, GateChoice::Kind::kStable))
+                .size(),
+            0u);
+  EXPECT_EQ(ChosenForTheCanary(WithCanary(0),
+                               Sparsity(0.5, GateChoice::Kind::kCanary))
+                .size(),
+            1000u);
+}
+
+TEST(PolicyResolverTest, TheCanarysHashIsTheDocumentedOne) {
+  // SHA-256 of "abc" begins ba7816bf 8f01cfea (FIPS 180-4).
+  EXPECT_EQ(CanaryPoint("abc"),
+            static_cast<double>(0xba7816bf8f01cfeaULL >> 11) * 0x1p-53);
+}
+
+TEST(PolicyResolverTest, ACanaryAloneServesOnlyWhomItIsFor) {
+  GateTable table = WithCanary(0.5);
+  table.stable = nullptr;
+  PolicyOptions options;
+  options.default_policy = Sparsity(0.8);
+  const PolicyResolver resolver(Shape(), options);
+  int num_sparse = 0;
+  for (int i = 0; i < 100; ++i) {
+    const std::string id = absl::StrCat("request-", i);
+    const bool is_canary = CanaryPoint(id) < 0.5;
+    num_sparse += is_canary;
+    const auto by_default = resolver.Resolve(table, std::nullopt, id, kLong);
+    ASSERT_TRUE(by_default.ok()) << by_default.status();
+    EXPECT_EQ(by_default->gate_set, is_canary ? table.canary : nullptr);
+    const auto asked = resolver.Resolve(table, Sparsity(0.5), id, kLong);
+    EXPECT_EQ(asked.status().code(),
+              is_canary ? absl::StatusCode::kOk
+                        : absl::StatusCode::kFailedPrecondition);
+  }
+  EXPECT_GT(num_sparse, 0);
+  EXPECT_LT(num_sparse, 100);
 }
 
 }  // namespace

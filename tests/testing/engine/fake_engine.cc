@@ -260,7 +260,8 @@ absl::Status FakeEngine::CheckRequest(const GenerationRequest& request) const {
     if (gate.kind == GateChoice::Kind::kNamed && info.name == gate.name) {
       return absl::OkStatus();
     }
-    if (gate.kind == GateChoice::Kind::kStable && info.stable) {
+    if ((gate.kind == GateChoice::Kind::kStable && info.stable) ||
+        (gate.kind == GateChoice::Kind::kCanary && info.canary)) {
       return absl::OkStatus();
     }
   }

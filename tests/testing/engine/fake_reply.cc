@@ -55,7 +55,9 @@ ModelInfo FakeModelInfo() {
 
 FakeReply EchoReply(const GenerationRequest& request, const ModelInfo& model) {
   FakeReply reply;
-  reply.events.push_back(AcceptedEvent{0});
+  const SparsityReport report = FakeReport(request, model);
+  reply.events.push_back(
+      AcceptedEvent{0, report.effective.gate, report.effective.gate_version});
   AddPrompt(request, reply);
   for (int32_t token = 0; token < request.max_tokens; ++token) {
     for (int32_t index = 0; index < request.num_choices; ++index) {
@@ -84,7 +86,7 @@ FakeReply EchoReply(const GenerationRequest& request, const ModelInfo& model) {
   summary.decode_time = absl::Milliseconds(300);
   summary.time_to_first_token = absl::Milliseconds(21);
   summary.seed = request.sampling.seed.value_or(7);
-  summary.sparsity = FakeReport(request, model);
+  summary.sparsity = report;
   reply.events.push_back(std::move(summary));
   return reply;
 }

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -56,7 +55,6 @@ class TinyLoop {
     EngineLoop::Parts parts;
     parts.model = model_.get();
     parts.cache = &cache_;
-    parts.gates = &gates_;
     parts.pages = &pages_;
     parts.scheduler = &scheduler_;
     parts.admission = &admission_;
@@ -115,7 +113,6 @@ class TinyLoop {
   std::unique_ptr<const Tokenizer> tokenizer_ = LoadTinyTokenizer();
   std::unique_ptr<LlamaModel> model_;
   KvCache cache_;
-  std::map<const Gate*, GateState> gates_;
   PageAllocator pages_{100};
   Scheduler scheduler_{SchedulerOptions(), &pages_};
   Admission admission_{AdmissionOptions()};
