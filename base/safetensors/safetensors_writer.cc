@@ -107,22 +107,49 @@ absl::StatusOr<std::string> Header(
   return header;
 }
 
-}  // namespace
+// A file in pieces: the header, then what it says follows.
+struct Pieces {
+  std::string header;
+  std::vector<absl::string_view> data;  // borrows the contents
+};
 
-absl::Status WriteSafetensors(const std::string& path,
-                              const SafetensorsContents& contents) {
+absl::StatusOr<Pieces> CutIntoPieces(const SafetensorsContents& contents) {
   for (const NamedTensor& tensor : contents.tensors) {
     SEER_RETURN_IF_ERROR(CheckTensor(tensor));
   }
   const std::vector<const NamedTensor*> order = Layout(contents);
-  SEER_ASSIGN_OR_RETURN(const std::string header, Header(contents, order));
-  std::vector<absl::string_view> pieces = {header};
+  Pieces pieces;
+  SEER_ASSIGN_OR_RETURN(pieces.header, Header(contents, order));
   for (const NamedTensor* named : order) {
     const absl::Span<const uint8_t> bytes = named->second.bytes;
-    pieces.emplace_back(reinterpret_cast<const char*>(bytes.data()),
-                        bytes.size());
+    pieces.data.emplace_back(reinterpret_cast<const char*>(bytes.data()),
+                             bytes.size());
   }
-  return WriteFileAtomically(path, pieces);
+  return pieces;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> SerializeSafetensors(
+    const SafetensorsContents& contents) {
+  SEER_ASSIGN_OR_RETURN(const Pieces pieces, CutIntoPieces(contents));
+  size_t size = pieces.header.size();
+  for (const absl::string_view piece : pieces.data) size += piece.size();
+  std::string file;
+  file.reserve(size);
+  file.append(pieces.header);
+  for (const absl::string_view piece : pieces.data) {
+    file.append(piece.data(), piece.size());
+  }
+  return file;
+}
+
+absl::Status WriteSafetensors(const std::string& path,
+                              const SafetensorsContents& contents) {
+  SEER_ASSIGN_OR_RETURN(const Pieces pieces, CutIntoPieces(contents));
+  std::vector<absl::string_view> file = {pieces.header};
+  file.insert(file.end(), pieces.data.begin(), pieces.data.end());
+  return WriteFileAtomically(path, file);
 }
 
 }  // namespace seer

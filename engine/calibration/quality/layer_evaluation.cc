@@ -6,7 +6,7 @@
 
 #include "base/status_macros.h"
 #include "engine/calibration/network/gate_network.h"
-#include "engine/calibration/training/layer_pass.h"
+#include "engine/calibration/training/gate_pass.h"
 #include "engine/model/aten.h"
 
 namespace seer {
@@ -23,7 +23,7 @@ auto OnTensors(Fn fn) -> decltype(fn()) {
 }  // namespace
 
 struct LayerEvaluation::Pass {
-  LayerPass sequences;
+  GatePass sequences;
 };
 
 LayerEvaluation::LayerEvaluation(std::unique_ptr<RecallMetrics> recall)
@@ -35,7 +35,7 @@ absl::StatusOr<std::unique_ptr<LayerEvaluation>> LayerEvaluation::Begin(
     const LayerTrainer& trainer, std::vector<int64_t> sequence_lens,
     const RecallOptions& options) {
   const GateNetwork& network = trainer.network();
-  SEER_RETURN_IF_ERROR(LayerPass::Check(network, sequence_lens));
+  SEER_RETURN_IF_ERROR(GatePass::Check(network, sequence_lens));
   SEER_ASSIGN_OR_RETURN(
       std::unique_ptr<RecallMetrics> recall,
       RecallMetrics::Create(options, network.shape.num_query_heads,
@@ -44,8 +44,8 @@ absl::StatusOr<std::unique_ptr<LayerEvaluation>> LayerEvaluation::Begin(
       new LayerEvaluation(std::move(recall)));
   SEER_RETURN_IF_ERROR(OnTensors([&] {
     evaluation->pass_.reset(
-        new Pass{LayerPass(network, trainer.options().training.loss,
-                           std::move(sequence_lens), trainer.device())});
+        new Pass{GatePass(network, trainer.options().training.loss,
+                          std::move(sequence_lens), trainer.device())});
     return absl::OkStatus();
   }));
   return evaluation;
@@ -54,7 +54,7 @@ absl::StatusOr<std::unique_ptr<LayerEvaluation>> LayerEvaluation::Begin(
 absl::Status LayerEvaluation::AddRange(const TileRange& range,
                                        const float* mass) {
   return OnTensors([&]() -> absl::Status {
-    LayerPass& pass = pass_->sequences;
+    GatePass& pass = pass_->sequences;
     SEER_RETURN_IF_ERROR(pass.AddRange(range, /*gradients=*/nullptr));
     // As the kernels have them: [tiles, Hq, blocks].
     const at::Tensor logits = pass.logits().transpose(0, 1).contiguous();

@@ -18,7 +18,7 @@
 #include "engine/calibration/network/initial_weights.h"
 #include "engine/calibration/training/adam_w.h"
 #include "engine/calibration/training/checkpoint_tensors.h"
-#include "engine/calibration/training/layer_pass.h"
+#include "engine/calibration/training/gate_pass.h"
 #include "engine/model/aten.h"
 #include "kernels/argument_checks.h"
 #include "kernels/ragged_batch.h"
@@ -122,7 +122,7 @@ struct LayerTrainer::Tensors {
 struct LayerTrainer::Step {
   int64_t number;
   GateParameters gradients;
-  LayerPass pass;
+  GatePass pass;
 };
 
 LayerTrainer::LayerTrainer(const LayerTrainerOptions& options, Device* device)
@@ -161,11 +161,11 @@ absl::Status LayerTrainer::BeginStep(int64_t step,
                      " of ", options_.training.schedule.num_steps));
   }
   const GateNetwork& network = tensors_->network;
-  SEER_RETURN_IF_ERROR(LayerPass::Check(network, sequence_lens));
+  SEER_RETURN_IF_ERROR(GatePass::Check(network, sequence_lens));
   return OnTensors([&] {
     step_.reset(new Step{step, network.weights.ZerosLike(),
-                         LayerPass(network, options_.training.loss,
-                                   std::move(sequence_lens), device_)});
+                         GatePass(network, options_.training.loss,
+                                  std::move(sequence_lens), device_)});
     return absl::OkStatus();
   });
 }
@@ -226,6 +226,8 @@ absl::StatusOr<StepResult> LayerTrainer::EndStep() {
   SEER_RETURN_IF_ERROR(status);
   return result;
 }
+
+void LayerTrainer::AbandonStep() { step_.reset(); }
 
 absl::Status LayerTrainer::Save(Checkpoint* checkpoint) const {
   if (step_ != nullptr) {

@@ -94,6 +94,9 @@ class LayerTrainer {
   // are of no use any more.
   absl::StatusOr<StepResult> EndStep();
 
+  // Drops the step under way, if there is one; BeginStep repeats it.
+  void AbandonStep();
+
   // All that later steps depend on, named layers.{layer}.*: added to
   // `checkpoint`. FAILED_PRECONDITION: a step is under way.
   absl::Status Save(Checkpoint* checkpoint) const;

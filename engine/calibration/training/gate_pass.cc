@@ -1,4 +1,4 @@
-#include "engine/calibration/training/layer_pass.h"
+#include "engine/calibration/training/gate_pass.h"
 
 #include <ATen/ops/zeros.h>
 
@@ -14,8 +14,8 @@
 
 namespace seer {
 
-LayerPass::LayerPass(GateNetwork network, GateLoss loss,
-                     std::vector<int64_t> sequence_lens, const Device* device)
+GatePass::GatePass(GateNetwork network, GateLoss loss,
+                   std::vector<int64_t> sequence_lens, const Device* device)
     : network_(std::move(network)),
       loss_kind_(loss),
       sequence_lens_(std::move(sequence_lens)),
@@ -28,8 +28,8 @@ LayerPass::LayerPass(GateNetwork network, GateLoss loss,
   num_terms_ *= network_.shape.num_query_heads;
 }
 
-absl::Status LayerPass::Check(const GateNetwork& network,
-                              const std::vector<int64_t>& sequence_lens) {
+absl::Status GatePass::Check(const GateNetwork& network,
+                             const std::vector<int64_t>& sequence_lens) {
   if (sequence_lens.empty()) {
     return absl::InvalidArgumentError("calibration: a step of no sequences");
   }
@@ -43,7 +43,7 @@ absl::Status LayerPass::Check(const GateNetwork& network,
   return absl::OkStatus();
 }
 
-absl::Status LayerPass::CheckRange(const TileRange& range) const {
+absl::Status GatePass::CheckRange(const TileRange& range) const {
   if (is_complete()) {
     return absl::FailedPreconditionError(
         "calibration: every sequence of the step has ended");
@@ -68,7 +68,7 @@ absl::Status LayerPass::CheckRange(const TileRange& range) const {
   return absl::OkStatus();
 }
 
-void LayerPass::TakeKeys(const TileRange& range) {
+void GatePass::TakeKeys(const TileRange& range) {
   const GateShape& shape = network_.shape;
   if (!sequence_.has_value()) sequence_.emplace(network_, sequence_len());
   const int64_t num_keys = sequence_->num_keys();
@@ -80,8 +80,8 @@ void LayerPass::TakeKeys(const TileRange& range) {
       pooled_keys.narrow(0, num_keys, range.last_tile - num_keys));
 }
 
-absl::Status LayerPass::AddRange(const TileRange& range,
-                                 GateParameters* gradients) {
+absl::Status GatePass::AddRange(const TileRange& range,
+                                GateParameters* gradients) {
   SEER_RETURN_IF_ERROR(CheckRange(range));
   TakeKeys(range);
   next_tile_ = range.last_tile;
@@ -122,7 +122,7 @@ absl::Status LayerPass::AddRange(const TileRange& range,
   return absl::OkStatus();
 }
 
-absl::Status LayerPass::EndSequence(GateParameters* gradients) {
+absl::Status GatePass::EndSequence(GateParameters* gradients) {
   if (is_complete() || next_tile_ != NumBlocks(sequence_len())) {
     return absl::FailedPreconditionError(
         "calibration: a sequence ends before its last tile");

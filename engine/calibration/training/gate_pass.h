@@ -1,6 +1,6 @@
 // The sequences of one step through one layer's gate.
-#ifndef SEER_ENGINE_CALIBRATION_TRAINING_LAYER_PASS_H_
-#define SEER_ENGINE_CALIBRATION_TRAINING_LAYER_PASS_H_
+#ifndef SEER_ENGINE_CALIBRATION_TRAINING_GATE_PASS_H_
+#define SEER_ENGINE_CALIBRATION_TRAINING_GATE_PASS_H_
 
 #include <ATen/core/Tensor.h>
 
@@ -19,11 +19,11 @@ namespace seer {
 // Sequences come one after the other, each in ranges that ascend without a gap.
 // The first may begin anywhere up to FirstLossTile: what is before it brings no
 // loss. Throws what ATen throws; is of no more use afterwards.
-class LayerPass {
+class GatePass {
  public:
   // `sequence_lens`: tokens of each sequence of the step, as Check takes them.
-  LayerPass(GateNetwork network, GateLoss loss,
-            std::vector<int64_t> sequence_lens, const Device* device);
+  GatePass(GateNetwork network, GateLoss loss,
+           std::vector<int64_t> sequence_lens, const Device* device);
 
   // INVALID_ARGUMENT: no sequence, an empty one or one past the positions of
   // `network`, or none with a loss.
@@ -64,4 +64,4 @@ class LayerPass {
 
 }  // namespace seer
 
-#endif  // SEER_ENGINE_CALIBRATION_TRAINING_LAYER_PASS_H_
+#endif  // SEER_ENGINE_CALIBRATION_TRAINING_GATE_PASS_H_

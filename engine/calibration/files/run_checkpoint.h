@@ -1,0 +1,40 @@
+// What a calibration run goes on from, as bytes. No torch.
+#ifndef SEER_ENGINE_CALIBRATION_FILES_RUN_CHECKPOINT_H_
+#define SEER_ENGINE_CALIBRATION_FILES_RUN_CHECKPOINT_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "engine/calibration/training/checkpoint.h"
+#include "engine/calibrator.h"
+
+namespace seer {
+
+// A run between two optimizer steps, or behind the last.
+struct RunState {
+  int64_t step = 0;            // optimizer steps done
+  int64_t validated_step = 0;  // when validation was last measured; 0: never
+  Checkpoint tensors;          // the trainers' and the history's
+};
+
+// What a run is: whatever its result depends on but for the device. The
+// fingerprint is the base model's. Of the sequences it reads the first and the
+// last. The errors of TokenSequences::Read.
+absl::StatusOr<std::string> RunIdentity(const CalibrationOptions& options,
+                                        const TokenSequences& sequences,
+                                        absl::string_view fingerprint);
+
+// A safetensors file that tells whether it is whole, and whose it is.
+absl::StatusOr<std::string> SerializeRunState(const RunState& state,
+                                              const std::string& identity);
+
+// INVALID_ARGUMENT: another run's; or, with reason CHECKPOINT_DAMAGED, not the
+// bytes that SerializeRunState made.
+absl::StatusOr<RunState> ParseRunState(const std::string& bytes,
+                                       const std::string& identity);
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_CALIBRATION_FILES_RUN_CHECKPOINT_H_

@@ -1,0 +1,59 @@
+#include "engine/calibration/run/sequence_pass.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "kernels/ragged_batch.h"
+
+namespace seer {
+
+absl::StatusOr<bool> SequencePass::Begin(std::vector<TokenId> tokens,
+                                         int64_t border, bool wants_mass) {
+  SEER_ASSIGN_OR_RETURN(is_under_way_,
+                        parts_.source->BeginSequence(std::move(tokens)));
+  if (!is_under_way_) return false;
+  border_ = border;
+  wants_mass_ = wants_mass;
+  spans_ = CutIntoSpans(NumBlocks(parts_.sequence_len), border, parts_.limits);
+  layer_ = 0;
+  span_ = 0;
+  num_token_layers_ = 0;
+  return true;
+}
+
+absl::StatusOr<PassPart> SequencePass::Next() {
+  const TileSpan span = spans_[span_];
+  PassPart part;
+  part.layer = layer_;
+  part.is_scored = span.first >= border_;
+  const bool is_max = parts_.target == CalibrationTarget::kMax;
+  WantedTargets wanted;
+  wanted.max = part.is_scored && is_max;
+  wanted.mass = part.is_scored && (wants_mass_ || !is_max);
+  SEER_ASSIGN_OR_RETURN(const LayerTruth truth,
+                        parts_.source->Run(layer_, span, wanted));
+  part.range.first_tile = span.first;
+  part.range.last_tile = span.last;
+  part.range.pooled_queries = truth.pooled_queries;
+  part.range.pooled_keys = truth.pooled_keys;
+  part.range.target = is_max ? truth.max_target : truth.mass_target;
+  part.range.row_len = truth.row_len;
+  part.mass = truth.mass_target;
+  num_token_layers_ += std::min(span.last * kBlockSize, parts_.sequence_len) -
+                       span.first * kBlockSize;
+  part.ends_layer = ++span_ == spans_.size();
+  if (part.ends_layer) {
+    span_ = 0;
+    part.ends_sequence = ++layer_ == parts_.num_layers;
+  }
+  return part;
+}
+
+void SequencePass::End() {
+  if (is_under_way_) parts_.source->EndSequence();
+  is_under_way_ = false;
+  num_token_layers_ = 0;
+}
+
+}  // namespace seer

@@ -1,0 +1,72 @@
+// One sequence at a time on its way through the base model. No torch.
+#ifndef SEER_ENGINE_CALIBRATION_RUN_SEQUENCE_PASS_H_
+#define SEER_ENGINE_CALIBRATION_RUN_SEQUENCE_PASS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/calibration/plan/tile_spans.h"
+#include "engine/calibration/run/layer_source.h"
+#include "engine/calibration/tile_range.h"
+#include "engine/calibrator.h"
+
+namespace seer {
+
+// What a micro-step has of the base model.
+struct PassPart {
+  int32_t layer = 0;
+  TileRange range;  // with the target that a gate is trained on
+  const float* mass = nullptr;
+  bool is_scored = false;  // at or after the border; else there is no target
+  bool ends_layer = false;
+  bool ends_sequence = false;
+};
+
+class SequencePass {
+ public:
+  struct Parts {
+    LayerSource* source = nullptr;  // borrowed
+    int64_t sequence_len = 0;       // tokens
+    int32_t num_layers = 0;
+    CalibrationTarget target = CalibrationTarget::kMax;
+    SpanLimits limits;
+  };
+  explicit SequencePass(const Parts& parts) : parts_(parts) {}
+  // Ends what is under way.
+  ~SequencePass() { End(); }
+  SequencePass(const SequencePass&) = delete;
+  SequencePass& operator=(const SequencePass&) = delete;
+
+  // Begins with a sequence of sequence_len tokens. Its tiles before `border`
+  // are computed only for those behind them. False: the source has no memory
+  // for it now.
+  absl::StatusOr<bool> Begin(std::vector<TokenId> tokens, int64_t border,
+                             bool wants_mass);
+  bool is_under_way() const { return is_under_way_; }
+
+  // The next part, of a sequence under way. What it points to is valid until
+  // the next call; after the last part call End.
+  absl::StatusOr<PassPart> Next();
+
+  // Gives the source's memory back.
+  void End();
+
+  // Tokens times layers, of the sequence under way; 0 without one.
+  int64_t num_token_layers_done() const { return num_token_layers_; }
+
+ private:
+  const Parts parts_;
+  bool is_under_way_ = false;
+  bool wants_mass_ = false;
+  int64_t border_ = 0;
+  std::vector<TileSpan> spans_;
+  int32_t layer_ = 0;
+  size_t span_ = 0;
+  int64_t num_token_layers_ = 0;
+};
+
+}  // namespace seer
+
+#endif  // SEER_ENGINE_CALIBRATION_RUN_SEQUENCE_PASS_H_
