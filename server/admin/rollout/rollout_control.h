@@ -1,0 +1,103 @@
+#ifndef SEER_SERVER_ADMIN_ROLLOUT_ROLLOUT_CONTROL_H_
+#define SEER_SERVER_ADMIN_ROLLOUT_ROLLOUT_CONTROL_H_
+
+#include <functional>
+#include <set>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/mutex.h"
+#include "engine/gate_control.h"
+#include "server/catalog/catalog.h"
+#include "server/metrics/admin_metrics.h"
+
+namespace seer {
+
+// The one who changes a model's rollout: keeps the engine in agreement with the
+// catalog, whatever fails on the way. docs/design/rollout.md says in which
+// order and why. Thread-safe; one change at a time, others wait for it. Blocks
+// on the disk and the engine.
+class RolloutControl {
+ public:
+  // Everything is borrowed. `model` is the {model} of its name. Nobody else may
+  // change its rollout or the engine's routing. The gate set that the engine
+  // routes to now (--gate_set) is the stable one as long as the catalog has
+  // none.
+  RolloutControl(Catalog* catalog, GateControl* gates, AdminMetrics* metrics,
+                 std::string model);
+
+  // At start, before the first request: loads what the catalog says and routes
+  // to it. What is damaged or does not load is taken out of the rollout,
+  // loudly: see Catalog::FallBack. Errors are those of the catalog's rows and
+  // of an engine that has no room for the rollout (RESOURCE_EXHAUSTED) or
+  // stops.
+  absl::Status Restore(absl::Time now);
+
+  // As Catalog::UpdateRollout and RollBack, and the engine follows: requests
+  // submitted after the answer see it. With validate_only the gate sets are
+  // read and checked, not loaded. After an error requests use what they used
+  // before. FAILED_PRECONDITION: GATE_SET_INVALID, DAMAGED.
+  // RESOURCE_EXHAUSTED: GATE_SLOTS.
+  absl::StatusOr<Rollout> Update(const RolloutChange& change, absl::Time now);
+  absl::StatusOr<Rollout> RollBack(absl::string_view etag, bool validate_only,
+                                   absl::Time now);
+
+  // Whether a gate set could be activated now: digest and content. Errors as
+  // Update's.
+  absl::Status Check(const std::string& id);
+
+  // Where the engine refused to follow, tells it again.
+  void Reconcile();
+
+  // What the engine was last told.
+  Rollout serving() const;
+
+ private:
+  // Writes the change, or only says what it would come to.
+  using Write = std::function<absl::StatusOr<Rollout>(bool validate_only)>;
+
+  absl::StatusOr<Rollout> Change(bool validate_only, const Write& write)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Loads or checks the gate sets that `next` routes to.
+  absl::Status Prepare(const Rollout& next, bool validate_only)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // As Catalog::VerifyGateSet; one that the disk does not give is damaged too.
+  absl::Status Verify(const std::string& id);
+  absl::Status Load(const std::string& id, const Rollout& next)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Has the engine serve `rollout` and forget what it does not need for it.
+  absl::Status Follow(const Rollout& rollout)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Removes what neither what is served nor `next` needs to route; the previous
+  // set too only where `even_previous`. Whether there was any.
+  bool RemoveUnneeded(const Rollout& next, bool even_previous)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  GateRouting RoutingOf(const Rollout& rollout) const;
+  absl::StatusOr<Rollout> Counted(absl::StatusOr<Rollout> result,
+                                  bool validate_only);
+  // What is wrong with a gate set that the engine did not take.
+  absl::Status Unusable(const GateSet& gate_set, const absl::Status& status);
+
+  Catalog* const catalog_;
+  GateControl* const gates_;
+  AdminMetrics* const metrics_;
+  const std::string model_;
+  const std::string flag_gate_set_;  // by name; "": none
+
+  mutable Mutex mutex_;
+  Rollout serving_ ABSL_GUARDED_BY(mutex_);
+  bool in_step_ ABSL_GUARDED_BY(mutex_) = true;  // with serving_
+  // Ids that were installed here and not removed.
+  std::set<std::string> installed_ ABSL_GUARDED_BY(mutex_);
+};
+
+// An error that names a file, without its path: for clients.
+absl::Status WithoutPath(const absl::Status& status, const std::string& path);
+
+}  // namespace seer
+
+#endif  // SEER_SERVER_ADMIN_ROLLOUT_ROLLOUT_CONTROL_H_
