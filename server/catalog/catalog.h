@@ -131,8 +131,11 @@ class Catalog {
 
   // ---- Calibration jobs. FAILED_PRECONDITION, JOB_STATE: not in this state.
 
-  // The job of an earlier call with the same request_id, while that exists.
-  // INVALID_ARGUMENT: that one was another job. RESOURCE_EXHAUSTED, QUOTA_JOBS.
+  // The job of an earlier call of CreateJob with the same request_id, while
+  // that exists. INVALID_ARGUMENT: that one was another job.
+  absl::StatusOr<std::optional<CalibrationJob>> FindJob(
+      const RequestKey& request);
+  // Where FindJob finds one, that. RESOURCE_EXHAUSTED, QUOTA_JOBS.
   // FAILED_PRECONDITION, DAMAGED: the dataset. Forgets the oldest ended jobs
   // beyond options.max_ended_jobs.
   absl::StatusOr<CalibrationJob> CreateJob(const CalibrationSpec& spec,
@@ -143,6 +146,8 @@ class Catalog {
   // What the runner has to do, in this order: those that run (or did when the
   // server went down), then those queued, each oldest first.
   absl::StatusOr<std::vector<CalibrationJob>> JobsToRun();
+  // How many there are in each state; states of none are left out.
+  absl::StatusOr<std::map<JobState, int64_t>> CountJobs();
 
   // Queued or running becomes running; counts an attempt.
   absl::StatusOr<CalibrationJob> StartJob(absl::string_view id, absl::Time now);
@@ -286,6 +291,8 @@ class Catalog {
   absl::Status Fail(Turn& turn, const Failure& failure, absl::Time now);
   absl::Status CheckSealed(const Turn& turn);
 
+  absl::StatusOr<std::optional<CalibrationJob>> FindJobLocked(
+      const RequestKey& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Changes a job as `change` says, which returns whether there is anything to
   // write; drops a checkpoint that it parts with.
   absl::StatusOr<CalibrationJob> ChangeJob(absl::string_view id,

@@ -1,4 +1,5 @@
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -62,18 +63,30 @@ int64_t TotalSize(absl::Span<const absl::string_view> pieces) {
 
 }  // namespace
 
+absl::StatusOr<std::optional<CalibrationJob>> Catalog::FindJobLocked(
+    const RequestKey& request) {
+  SEER_ASSIGN_OR_RETURN(std::optional<JobRow> earlier,
+                        FindJobByRequest(*database_, request.id));
+  if (!earlier.has_value()) return std::optional<CalibrationJob>();
+  if (earlier->record.request.digest != request.digest) {
+    return InvalidField("request_id", "is that of another job");
+  }
+  return std::make_optional(std::move(earlier->record));
+}
+
+absl::StatusOr<std::optional<CalibrationJob>> Catalog::FindJob(
+    const RequestKey& request) {
+  MutexLock lock(&mutex_);
+  return FindJobLocked(request);
+}
+
 absl::StatusOr<CalibrationJob> Catalog::CreateJob(const CalibrationSpec& spec,
                                                   const RequestKey& request,
                                                   absl::Time now) {
   MutexLock lock(&mutex_);
-  SEER_ASSIGN_OR_RETURN(std::optional<JobRow> earlier,
-                        FindJobByRequest(*database_, request.id));
-  if (earlier.has_value()) {
-    if (earlier->record.request.digest != request.digest) {
-      return InvalidField("request_id", "is that of another job");
-    }
-    return std::move(earlier->record);
-  }
+  SEER_ASSIGN_OR_RETURN(std::optional<CalibrationJob> earlier,
+                        FindJobLocked(request));
+  if (earlier.has_value()) return *std::move(earlier);
   SEER_ASSIGN_OR_RETURN(const DatasetRow dataset,
                         FindDataset(*database_, spec.dataset_id));
   if (const std::optional<Failure> damage = DamageOf(dataset.blob)) {
@@ -105,7 +118,7 @@ absl::StatusOr<CalibrationJob> Catalog::CreateJob(const CalibrationSpec& spec,
 
 absl::StatusOr<CalibrationJob> Catalog::GetJob(absl::string_view id) {
   MutexLock lock(&mutex_);
-  SEER_ASSIGN_OR_RETURN(JobRow row, FindJob(*database_, id));
+  SEER_ASSIGN_OR_RETURN(JobRow row, seer::FindJob(*database_, id));
   return std::move(row.record);
 }
 
@@ -129,6 +142,17 @@ absl::StatusOr<std::vector<CalibrationJob>> Catalog::JobsToRun() {
   return jobs;
 }
 
+absl::StatusOr<std::map<JobState, int64_t>> Catalog::CountJobs() {
+  MutexLock lock(&mutex_);
+  std::map<JobState, int64_t> counts;
+  Query query(*database_, "SELECT state, count(*) FROM jobs GROUP BY state");
+  while (query.Next()) {
+    counts[static_cast<JobState>(query.Int(0))] = query.Int(1);
+  }
+  SEER_RETURN_IF_ERROR(query.status());
+  return counts;
+}
+
 absl::StatusOr<CalibrationJob> Catalog::ChangeJob(absl::string_view id,
                                                   const char* fault_point,
                                                   const JobChange& change) {
@@ -136,7 +160,7 @@ absl::StatusOr<CalibrationJob> Catalog::ChangeJob(absl::string_view id,
   std::string old_checkpoint;
   {
     MutexLock lock(&mutex_);
-    SEER_ASSIGN_OR_RETURN(row, FindJob(*database_, id));
+    SEER_ASSIGN_OR_RETURN(row, seer::FindJob(*database_, id));
     old_checkpoint = row.checkpoint_blob;
     Transaction transaction(*database_, fault_point);
     SEER_RETURN_IF_ERROR(transaction.status());
@@ -246,7 +270,7 @@ absl::StatusOr<std::string> Catalog::CheckpointPath(absl::string_view id) {
   JobRow row;
   {
     MutexLock lock(&mutex_);
-    SEER_ASSIGN_OR_RETURN(row, FindJob(*database_, id));
+    SEER_ASSIGN_OR_RETURN(row, seer::FindJob(*database_, id));
   }
   if (row.checkpoint_blob.empty()) {
     return absl::NotFoundError("the job has no checkpoint");

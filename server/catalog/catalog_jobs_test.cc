@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -206,6 +207,18 @@ TEST_F(JobsTest, ARequestIdMakesOneJob) {
   EXPECT_EQ(TryCreate({"r", "digest"}).value().id, id);
   EXPECT_EQ(FieldOf(TryCreate({"r", "another"}).status()), "request_id");
   EXPECT_NE(Create(), Create());
+}
+
+TEST_F(JobsTest, AreFoundByTheirRequestAndCountedByTheirState) {
+  EXPECT_FALSE(catalog_->FindJob({"r1", "d1"}).value().has_value());
+  const std::string id = TryCreate({"r1", "d1"}).value().id;
+  EXPECT_EQ(catalog_->FindJob({"r1", "d1"}).value()->id, id);
+  EXPECT_EQ(FieldOf(catalog_->FindJob({"r1", "d2"}).status()), "request_id");
+  Create();
+  CreateRunning();
+  EXPECT_EQ(catalog_->CountJobs().value(),
+            (std::map<JobState, int64_t>{{JobState::kQueued, 2},
+                                         {JobState::kRunning, 1}}));
 }
 
 TEST_F(JobsTest, HoldTheirDataset) {

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
+#include "server/metrics/calibration_metrics.h"
 #include "server/metrics/engine_collector.h"
 #include "server/metrics/text_exposition.h"
 #include "tests/testing/engine/fake_engine.h"
@@ -37,9 +38,13 @@ std::set<std::string> Families(const std::string& text) {
 
 class MetricsTest : public ::testing::Test {
  protected:
-  std::string Text() { return ExposeText({&metrics_.registry(), &collector_}); }
+  std::string Text() {
+    return ExposeText(
+        {&metrics_.registry(), &calibration_.registry(), &collector_});
+  }
 
   Metrics metrics_{"m", "1.2.3"};
+  CalibrationMetrics calibration_{"m"};
   FakeEngine engine_{FakeEngine::Options()};
   EngineCollector collector_{&engine_, "m"};
 };
@@ -206,6 +211,24 @@ TEST_F(MetricsTest, ReadsTheEngineWhenScraped) {
            "seer_attention_blocks_selected_total{model=\"m\",layer=\"1\"} 3",
            "seer_engine_last_step_timestamp_seconds{model=\"m\"} 1.5",
            "seer_engine_healthy{model=\"m\"} 0",
+       }) {
+    EXPECT_TRUE(absl::StrContains(text, absl::StrCat(line, "\n"))) << line;
+  }
+}
+
+TEST_F(MetricsTest, SaysWhatCalibrationDoes) {
+  calibration_.SetJobs({1, 2, 3, 4, 5, 6});
+  calibration_.SetProgress(0.5, 0.75, 0.25);
+  calibration_.ObserveEnd(JobResultLabel::kFailed, absl::Seconds(3));
+  const std::string text = Text();
+  for (const char* line : {
+           "seer_calibration_jobs{model=\"m\",state=\"queued\"} 1",
+           "seer_calibration_jobs{model=\"m\",state=\"cancelled\"} 6",
+           "seer_calibration_loss{model=\"m\",split=\"training\"} 0.5",
+           "seer_calibration_loss{model=\"m\",split=\"validation\"} 0.75",
+           "seer_calibration_progress_ratio{model=\"m\"} 0.25",
+           "seer_calibration_job_duration_seconds_sum{model=\"m\",result="
+           "\"failed\"} 3",
        }) {
     EXPECT_TRUE(absl::StrContains(text, absl::StrCat(line, "\n"))) << line;
   }
