@@ -33,6 +33,7 @@ struct FakeEngine::Delivery {
   std::map<std::string, std::shared_ptr<Stream>> running ABSL_GUARDED_BY(mutex);
   std::vector<GenerationRequest> requests ABSL_GUARDED_BY(mutex);
   EngineStats stats ABSL_GUARDED_BY(mutex);
+  std::vector<GateSetInfo> gate_sets ABSL_GUARDED_BY(mutex);
   int64_t num_cancelled ABSL_GUARDED_BY(mutex) = 0;
   bool draining ABSL_GUARDED_BY(mutex) = false;
   bool stopping ABSL_GUARDED_BY(mutex) = false;
@@ -192,6 +193,7 @@ FakeEngine::FakeEngine(Options options, FakeScript script)
   stats.last_step_time = absl::Now();
   stats.blocks_total.resize(options_.model.num_layers);
   SetStats(std::move(stats));
+  SetGateSets(options_.gate_sets);
   thread_ = std::thread([this] { delivery_->Run(); });
 }
 
@@ -256,7 +258,7 @@ absl::Status FakeEngine::CheckRequest(const GenerationRequest& request) const {
   }
   const GateChoice gate = request.policy->gate.value_or(GateChoice());
   if (gate.kind == GateChoice::Kind::kMeanPool) return absl::OkStatus();
-  for (const GateSetInfo& info : options_.gate_sets) {
+  for (const GateSetInfo& info : gate_sets()) {
     if (gate.kind == GateChoice::Kind::kNamed && info.name == gate.name) {
       return absl::OkStatus();
     }
@@ -279,7 +281,9 @@ std::vector<GateSetInfo> FakeEngine::gate_sets() const {
   mean_pool.name = "mean_pool";
   mean_pool.design = "mean_pool";
   std::vector<GateSetInfo> sets = {mean_pool};
-  sets.insert(sets.end(), options_.gate_sets.begin(), options_.gate_sets.end());
+  MutexLock lock(&delivery_->mutex);
+  sets.insert(sets.end(), delivery_->gate_sets.begin(),
+              delivery_->gate_sets.end());
   return sets;
 }
 
@@ -294,6 +298,11 @@ EngineStats FakeEngine::Stats() const {
 void FakeEngine::SetStats(EngineStats stats) {
   MutexLock lock(&delivery_->mutex);
   delivery_->stats = std::move(stats);
+}
+
+void FakeEngine::SetGateSets(std::vector<GateSetInfo> gate_sets) {
+  MutexLock lock(&delivery_->mutex);
+  delivery_->gate_sets = std::move(gate_sets);
 }
 
 absl::Status FakeEngine::Drain(absl::Time deadline) {

@@ -58,7 +58,7 @@ class FakeEngine final : public Engine {
  public:
   struct Options {
     ModelInfo model = FakeModelInfo();
-    // Beside mean_pool, which is always there.
+    // Beside mean_pool, which is always there; at first.
     std::vector<GateSetInfo> gate_sets;
     // A reader with more unread events is ended with RESOURCE_EXHAUSTED
     // (SLOW_READER), and the events are dropped.
@@ -83,6 +83,8 @@ class FakeEngine final : public Engine {
   bool Push(const std::string& request_id, Event event);
 
   void SetStats(EngineStats stats);
+  // As if other gate sets were installed.
+  void SetGateSets(std::vector<GateSetInfo> gate_sets);
 
   // Every request admitted so far, in order.
   std::vector<GenerationRequest> requests() const;

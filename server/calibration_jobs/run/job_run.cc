@@ -1,0 +1,292 @@
+#include "server/calibration_jobs/run/job_run.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/file/mapped_file.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+#include "base/version.h"
+#include "engine/errors.h"
+#include "server/calibration_jobs/run/gate_measurement.h"
+#include "server/calibration_jobs/run/job_failure.h"
+#include "server/calibration_jobs/tokens/dataset_tokens.h"
+#include "server/calibration_jobs/tokens/scratch_file.h"
+
+namespace seer {
+namespace {
+
+constexpr int64_t kMinSequences = 2;  // one to train on, one held out
+
+absl::Status LeftOff() { return absl::CancelledError("the job left off"); }
+
+// Whether the catalog says that the job has ended, or is forgotten.
+bool HasEndedMeanwhile(const absl::Status& status) {
+  const std::optional<ErrorReason> reason = ReasonOf(status);
+  return absl::IsNotFound(status) || (reason && reason->reason == "JOB_STATE");
+}
+
+const char* NameOf(CalibrationPhase phase) {
+  switch (phase) {
+    case CalibrationPhase::kTraining:
+      return "training";
+    case CalibrationPhase::kProfiling:
+      return "profiling";
+    case CalibrationPhase::kEvaluating:
+      return "evaluating";
+  }
+  return "";
+}
+
+double Mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return values.empty() ? 0 : sum / static_cast<double>(values.size());
+}
+
+absl::string_view AsText(const MappedFile& file) {
+  return {reinterpret_cast<const char*>(file.bytes().data()),
+          file.bytes().size()};
+}
+
+CalibrationLoss LossOf(const std::string& name) {
+  if (name == "kl_reference") return CalibrationLoss::kKlReference;
+  return name == "mse" ? CalibrationLoss::kMse : CalibrationLoss::kKl;
+}
+
+GateSetFacts FactsOf(const GateFileFacts& file, const std::string& model) {
+  GateSetFacts facts;
+  facts.model = model;
+  facts.design = file.design;
+  facts.fingerprint = file.fingerprint;
+  facts.has_profile = file.has_profile;
+  facts.provenance = {file.target,         file.loss,  file.dataset_sha256,
+                      file.dataset_tokens, file.steps, file.seed,
+                      file.tool_version};
+  return facts;
+}
+
+}  // namespace
+
+CalibrationProgress ProgressOf(const CalibrationStatus& status) {
+  return {NameOf(status.phase), status.step, status.steps, status.layer_losses,
+          status.layer_validation_losses};
+}
+
+JobRun::JobRun(const JobParts& parts, const JobOptions& options,
+               CalibrationJob job, JobControl* control)
+    : parts_(parts),
+      options_(options),
+      job_(std::move(job)),
+      control_(control) {}
+
+absl::StatusOr<FinishedJob> JobRun::Run() {
+  SEER_ASSIGN_OR_RETURN(const Dataset dataset, FindDataset());
+  SEER_RETURN_IF_ERROR(Prepare(dataset));
+  SEER_ASSIGN_OR_RETURN(JobCheckpoint checkpoint, LoadCheckpoint());
+  if (const auto* bytes = std::get_if<std::string>(&checkpoint.reached)) {
+    SEER_ASSIGN_OR_RETURN(CalibrationResult result,
+                          Train(TrainingOptions(dataset), *bytes));
+    Publish(result.status);
+    SEER_RETURN_IF_ERROR(
+        Save(result.status,
+             SerializeTrained(parts_.engine->model().fingerprint, result), "")
+            .status());
+    return Finish(result);
+  }
+  const auto& result = std::get<CalibrationResult>(checkpoint.reached);
+  Publish(result.status);
+  return Finish(result);
+}
+
+absl::StatusOr<Dataset> JobRun::FindDataset() {
+  if (job_.spec.model != parts_.engine->model().model_id) {
+    return JobError("MODEL_CHANGED",
+                    "the server serves another model than when the job began");
+  }
+  SEER_ASSIGN_OR_RETURN(Dataset dataset,
+                        parts_.catalog->GetDataset(job_.spec.dataset_id));
+  if (dataset.damage) {
+    return JobError("DATASET_DAMAGED", absl::StrCat("the dataset is damaged: ",
+                                                    dataset.damage->message));
+  }
+  return dataset;
+}
+
+absl::Status JobRun::Prepare(const Dataset& dataset) {
+  LiveProgress progress;
+  progress.progress = job_.progress;
+  progress.progress.phase = "preparing";
+  progress.progress.steps = job_.spec.steps;
+  control_->Publish(std::move(progress));
+  TokenizingOptions options;
+  options.folder = options_.folder;
+  options.sequence_len = job_.spec.sequence_len;
+  options.vocab_size = parts_.engine->model().vocab_size;
+  SEER_ASSIGN_OR_RETURN(tokens_,
+                        TokenizeDataset(dataset, *parts_.tokenizer, options,
+                                        [this] { return interrupted(); }));
+  if (dataset.facts.num_tokens != tokens_->num_tokens()) {
+    const absl::Status set =
+        parts_.catalog->SetDatasetTokens(dataset.id, tokens_->num_tokens());
+    if (!set.ok()) {
+      Log(LogLevel::kWarning, "a dataset's tokens were counted and not noted",
+          {{"dataset", dataset.id}, {"error", set.ToString()}});
+    }
+  }
+  if (tokens_->num_sequences() >= kMinSequences) return absl::OkStatus();
+  return JobError("DATASET_TOO_SHORT",
+                  absl::StrCat("the dataset has ", tokens_->num_tokens(),
+                               " tokens, and two sequences of ",
+                               job_.spec.sequence_len, " are needed"));
+}
+
+absl::StatusOr<JobCheckpoint> JobRun::LoadCheckpoint() {
+  if (!job_.has_checkpoint) return JobCheckpoint();
+  SEER_ASSIGN_OR_RETURN(const std::string path,
+                        parts_.catalog->CheckpointPath(job_.id));
+  SEER_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
+  SEER_ASSIGN_OR_RETURN(JobCheckpoint checkpoint,
+                        ParseJobCheckpoint(AsText(file)));
+  if (checkpoint.fingerprint != parts_.engine->model().fingerprint) {
+    return JobError("MODEL_CHANGED",
+                    "the model has other weights than when the job began");
+  }
+  return checkpoint;
+}
+
+CalibrationOptions JobRun::TrainingOptions(const Dataset& dataset) const {
+  const CalibrationSpec& spec = job_.spec;
+  CalibrationOptions options;
+  options.design = spec.design;
+  options.target = spec.target == "mass" ? CalibrationTarget::kMass
+                                         : CalibrationTarget::kMax;
+  options.loss = LossOf(spec.loss);
+  options.steps = spec.steps;
+  options.warmup_steps = spec.warmup_steps;
+  options.sequences_per_step = spec.tokens_per_step / spec.sequence_len;
+  options.sequence_len = spec.sequence_len;
+  options.learning_rate = spec.learning_rate;
+  options.seed = spec.seed;
+  options.device_share = spec.device_share;
+  options.validation_fraction = spec.validation_fraction;
+  options.dataset_sha256 = dataset.sha256;
+  options.tool_version = kVersion;
+  // A checkpoint is bound to the options: the time must be one that stays.
+  options.created = job_.create_time;
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<CalibrationRun>> JobRun::Begin(
+    const CalibrationOptions& options, const std::string& checkpoint) {
+  while (true) {
+    auto run = parts_.calibrator->Start(options, tokens_, checkpoint);
+    const std::optional<ErrorReason> reason = ReasonOf(run.status());
+    if (run.ok() || !reason || reason->reason != "BUSY") return run;
+    if (interrupted()) return LeftOff();
+    absl::SleepFor(options_.poll_period);
+  }
+}
+
+absl::StatusOr<CalibrationResult> JobRun::Train(
+    const CalibrationOptions& options, const std::string& checkpoint) {
+  SEER_ASSIGN_OR_RETURN(const std::unique_ptr<CalibrationRun> run,
+                        Begin(options, checkpoint));
+  const std::string header = TrainingHeader(parts_.engine->model().fingerprint);
+  absl::Time next_checkpoint = absl::Now() + options_.checkpoint_period;
+  std::optional<absl::Time> leave_by;  // set: asked to leave off
+  while (true) {
+    const absl::Time now = absl::Now();
+    const JobWish wish = control_->wish();
+    if (wish == JobWish::kCancel) return LeftOff();
+    if (wish == JobWish::kNone) {
+      leave_by.reset();
+    } else if (!leave_by) {
+      leave_by = now + options_.checkpoint_wait;
+      run->RequestCheckpoint();
+    }
+    if (leave_by && now >= std::min(*leave_by, control_->leave_by())) {
+      Log(LogLevel::kWarning, "a job leaves off without a new checkpoint",
+          {{"job", job_.id}});
+      return LeftOff();
+    }
+    if (now >= next_checkpoint) {
+      run->RequestCheckpoint();
+      next_checkpoint = now + options_.checkpoint_period;
+    }
+    std::optional<CalibrationEvent> event =
+        run->Next(now + options_.poll_period);
+    Publish(run->status());
+    if (!event) continue;
+    if (auto* error = std::get_if<absl::Status>(&*event)) return *error;
+    if (auto* result = std::get_if<CalibrationResult>(&*event)) {
+      return std::move(*result);
+    }
+    const auto& reached = std::get<CalibrationCheckpoint>(*event);
+    SEER_ASSIGN_OR_RETURN(const bool saved,
+                          Save(reached.status, header, reached.bytes));
+    if (leave_by) return LeftOff();
+    next_checkpoint = absl::Now() + (saved ? options_.checkpoint_period
+                                           : options_.retry_delay);
+  }
+}
+
+absl::StatusOr<bool> JobRun::Save(const CalibrationStatus& status,
+                                  absl::string_view header,
+                                  absl::string_view bytes) {
+  const absl::Status saved = parts_.catalog->SaveCheckpoint(
+      job_.id, ProgressOf(status), {header, bytes});
+  if (saved.ok()) return true;
+  if (HasEndedMeanwhile(saved)) return LeftOff();
+  Log(LogLevel::kError,
+      "a calibration job's checkpoint could not be written; it works on and "
+      "tries again",
+      {{"job", job_.id}, {"error", saved.ToString()}});
+  return false;
+}
+
+absl::StatusOr<FinishedJob> JobRun::Finish(const CalibrationResult& result) {
+  SEER_ASSIGN_OR_RETURN(ScratchFile file, ScratchFile::InMemory());
+  SEER_RETURN_IF_ERROR(file.Append(result.file));
+  GateMeasurement::Options options;
+  options.gate_slot_wait = options_.gate_slot_wait;
+  options.scorer = {job_.spec.device_share, options_.poll_period};
+  GateMeasurement measurement(
+      parts_, options, [this] { return interrupted(); },
+      [this](absl::Duration time_left) {
+        LiveProgress progress = control_->progress();
+        progress.time_left = time_left;
+        control_->Publish(std::move(progress));
+      });
+  JobResult end = {ProgressOf(result.status), QualityOf(result.quality)};
+  // The sequences that the calibrator measured on, as far as its count tells.
+  std::vector<int64_t> indices = result.held_out;
+  const int64_t num_measured =
+      std::max<int64_t>(1, result.quality.num_tokens / job_.spec.sequence_len);
+  if (num_measured < static_cast<int64_t>(indices.size())) {
+    indices.resize(num_measured);
+  }
+  SEER_RETURN_IF_ERROR(
+      measurement.Measure(file.path(), *tokens_, indices, end.quality));
+  SEER_ASSIGN_OR_RETURN(const GateFileFacts facts,
+                        parts_.gates->Validate(file.path()));
+  return FinishedJob{std::move(end), FactsOf(facts, job_.spec.model),
+                     result.file};
+}
+
+void JobRun::Publish(const CalibrationStatus& status) {
+  parts_.metrics->SetProgress(
+      Mean(status.layer_losses), Mean(status.layer_validation_losses),
+      status.steps == 0 ? 0.0
+                        : static_cast<double>(status.step) /
+                              static_cast<double>(status.steps));
+  control_->Publish(
+      {ProgressOf(status), status.tokens_per_second, status.time_left});
+}
+
+}  // namespace seer
