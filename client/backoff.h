@@ -33,7 +33,7 @@ class Backoff {
  private:
   int attempts_left_;
   absl::Duration range_;
-  const absl::Duration max_range_;
+  absl::Duration max_range_;
   std::minstd_rand random_;
 };
 
