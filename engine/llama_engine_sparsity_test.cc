@@ -1,6 +1,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/errors.h"
 #include "engine/llama_engine.h"
 #include "gtest/gtest.h"
 #include "tests/testing/engine/tiny_engine.h"
@@ -13,6 +14,7 @@ namespace {
 using LlamaEngineSparsityTest = TinyEngineTest;
 
 TEST_F(LlamaEngineSparsityTest, MixedPoliciesTogetherAreAsAlone) {
+  options_.policy.allow_oracle_gates = true;
   Start();
   std::vector<GenerationRequest> requests;
   for (const BudgetKind kind :
@@ -21,6 +23,13 @@ TEST_F(LlamaEngineSparsityTest, MixedPoliciesTogetherAreAsAlone) {
         BudgetKind::kThreshold}) {
     GenerationRequest request = GreedyRequest(1500, 12, requests.size());
     request.policy = MeanPoolPolicy(kind);
+    requests.push_back(std::move(request));
+  }
+  for (const BudgetKind kind :
+       {BudgetKind::kTargetSparsity, BudgetKind::kThreshold}) {
+    GenerationRequest request = GreedyRequest(1500, 12, requests.size());
+    request.policy = MeanPoolPolicy(kind);
+    request.policy->gate->kind = GateChoice::Kind::kOracleMass;
     requests.push_back(std::move(request));
   }
   std::vector<GatheredReply> alone;
@@ -77,6 +86,25 @@ TEST_F(LlamaEngineSparsityTest, SparsityIsRealizedReportedAndCounted) {
   EXPECT_EQ(counted_visible, visible);
   EXPECT_EQ(counted_selected, selected);
   EXPECT_GT(stats.gate_time_total, absl::ZeroDuration());
+}
+
+TEST_F(LlamaEngineSparsityTest, OraclesAreServedWhereTheyAreAllowed) {
+  GenerationRequest request = GreedyRequest(4000, 1);
+  request.policy = MeanPoolPolicy(BudgetKind::kTargetSparsity);
+  request.policy->gate->kind = GateChoice::Kind::kOracleMass;
+  Start();
+  const absl::Status refused = Refused(request);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(ResourceOf(refused).has_value());
+  EXPECT_EQ(ResourceOf(refused)->name, "oracle_mass");
+  engine_.reset();
+  options_.policy.allow_oracle_gates = true;
+  Start();
+  const GatheredReply reply = Run(request);
+  ASSERT_TRUE(reply.summary.has_value()) << reply.status;
+  EXPECT_EQ(reply.summary->sparsity.effective.gate, "oracle_mass");
+  EXPECT_EQ(reply.summary->sparsity.effective.gate_version, "");
+  EXPECT_NEAR(reply.summary->sparsity.RealizedSparsity(), 0.6, 0.005);
 }
 
 TEST_F(LlamaEngineSparsityTest, AnInfeasibleTargetIsReported) {

@@ -26,13 +26,20 @@ struct Budget {
   double threshold = 0.0;        // kThreshold: [0, 1)
 };
 
+// Names of built-in gates, beside "mean_pool". Oracles rank blocks by the true
+// attention, which they compute: for comparison, never for speed.
+inline constexpr char kOracleMaxName[] = "oracle_max";
+inline constexpr char kOracleMassName[] = "oracle_mass";
+
 // Which gate scores the blocks.
 struct GateChoice {
   enum class Kind {
-    kStable,    // the gate set requests use by default
-    kCanary,    // the one on trial
-    kNamed,     // `name`
-    kMeanPool,  // built in: block means of roped Q and K
+    kStable,      // the gate set requests use by default
+    kCanary,      // the one on trial
+    kNamed,       // `name`
+    kMeanPool,    // built in: block means of roped Q and K
+    kOracleMax,   // the true largest probability of a block, where allowed
+    kOracleMass,  // the true mean mass of a block, where allowed
   };
   Kind kind = Kind::kStable;
   std::string name;  // kNamed: models/{model}/gateSets/{id}
@@ -62,8 +69,8 @@ enum class DenseFallback {
 
 // The policy after defaults and dense fallback: what was computed.
 struct EffectivePolicy {
-  Budget budget;             // kDense after a fallback, or where s = 0 or t = 0
-  std::string gate;          // "mean_pool", a gate set name, or "" (dense)
+  Budget budget;     // kDense after a fallback, or where s = 0 or t = 0
+  std::string gate;  // a built-in gate's or a gate set's name, or "" (dense)
   std::string gate_version;  // digest of the gate set's file; "" if built in
   Allocation allocation = Allocation::kUniform;
   int32_t sink_blocks = 1;

@@ -93,6 +93,11 @@ ABSL_FLAG(bool, dense_fallback_for_target_sparsity, false,
           "for an explicit target_sparsity too, which is otherwise served to "
           "the letter.");
 
+ABSL_FLAG(bool, allow_oracle_gates, false,
+          "Whether policies may name ORACLE_MAX and ORACLE_MASS, which rank "
+          "blocks by the true attention: for comparison with gates, at more "
+          "than the cost of dense attention.");
+
 // The engine's limits.
 ABSL_FLAG(int64_t, max_step_tokens, 0,
           "Rows of one forward pass, which memory is set aside for. 0: 1024 on "
@@ -288,6 +293,7 @@ LlamaEngineOptions EngineOptions() {
   options.gate_set_file = absl::GetFlag(FLAGS_gate_set);
   options.gate_slots = absl::GetFlag(FLAGS_gate_slots);
   options.policy.default_policy = DefaultPolicy();
+  options.policy.allow_oracle_gates = absl::GetFlag(FLAGS_allow_oracle_gates);
   auto& fallback = options.policy.dense_fallback;
   fallback.short_prompt_tokens = absl::GetFlag(FLAGS_dense_fallback_tokens);
   fallback.near_dense_density = absl::GetFlag(FLAGS_dense_fallback_density);

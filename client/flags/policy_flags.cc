@@ -24,7 +24,8 @@ absl::Status SetGate(const std::string& gate, v1::SparsityPolicy* policy) {
   } else {
     return absl::InvalidArgumentError(absl::StrCat(
         "--gate cannot be \"", gate,
-        "\": must be mean_pool, stable, canary or a gate set's name, "
+        "\": must be mean_pool, stable, canary, oracle_max, oracle_mass or a "
+        "gate set's name, "
         "models/MODEL/gateSets/ID"));
   }
   return absl::OkStatus();
@@ -45,9 +46,10 @@ void PolicyFlags::AddTo(FlagSet* flags) {
              "read blocks whose gate probability is over P, in [0, 1)");
   flags->Group("Attention blocks");
   flags->Add("gate", &gate_, "GATE",
-             "what scores blocks: mean_pool, stable, canary or a gate set's "
-             "name (models/MODEL/gateSets/ID); default stable, which the "
-             "server needs --gate_set for");
+             "what scores blocks: mean_pool, stable, canary, a gate set's name "
+             "(models/MODEL/gateSets/ID), or oracle_max or oracle_mass where "
+             "the server allows them; default stable, which the server needs "
+             "--gate_set for");
   flags->Add("allocation", &allocation_, "A",
              "spread target_sparsity over heads: uniform or profiled; default "
              "profiled where the gate set has a profile");

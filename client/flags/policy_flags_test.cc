@@ -74,7 +74,7 @@ TEST(PolicyFlagsTest, RefusesContradictions) {
             "--allocation cannot be \"fair\": must be uniform or profiled");
   EXPECT_THAT(Parse({"--gate=nosuch"}),
               StartsWith("--gate cannot be \"nosuch\": must be mean_pool, "
-                         "stable, canary or"));
+                         "stable, canary, oracle_max"));
 }
 
 }  // namespace

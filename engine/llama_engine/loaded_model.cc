@@ -114,6 +114,9 @@ absl::StatusOr<int64_t> DevicePages(const LlamaEngineOptions& options,
   needs.bytes_per_page +=
       GateSlots::BytesPerPage(gate_shape, options.gate_slots);
   needs.free_bytes -= GateSlots::WeightBytes(gate_shape, options.gate_slots);
+  if (options.policy.allow_oracle_gates) {
+    needs.step_bytes += model.OracleBytes();
+  }
   loaded->step_bytes = needs.step_bytes;
   SEER_ASSIGN_OR_RETURN(const MemoryPlan plan, PlanMemory(needs));
   return plan.num_pages;

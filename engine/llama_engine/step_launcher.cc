@@ -90,8 +90,8 @@ BatchSequence StepLauncher::SequenceOf(size_t index, const RunningStep* running,
   step.blocks[index].resize(parts_.model->config().num_layers);
   sequence.blocks = step.blocks[index].data();
   const ResolvedPolicy& policy = run.policy();
+  sequence.plan = &policy.plan;
   if (policy.gate_set != nullptr) {
-    sequence.plan = &policy.plan;
     sequence.gate = &policy.gate_set->state;
   }
   return sequence;

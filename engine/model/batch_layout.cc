@@ -34,7 +34,8 @@ absl::Status Check(const BatchSequence& s, int index) {
     problem = "has a token below 0";
   } else if (s.scored.size() > s.tokens.size()) {
     problem = "scores more tokens than it has rows";
-  } else if (IsSparse(s) && s.gate == nullptr) {
+  } else if (IsSparse(s) && s.gate == nullptr &&
+             s.plan->oracle == Oracle::kNone) {
     problem = "is sparse without a gate";
   }
   if (problem == nullptr) return absl::OkStatus();
@@ -121,6 +122,10 @@ void BatchLayout::AddGates() {
   for (int32_t t = 0; t < num_prompt_tiles_; ++t) {
     const BatchSequence& sequence = sequences_[tiles_[t].sequence];
     if (!IsSparse(sequence)) continue;
+    if (sequence.plan->oracle != Oracle::kNone) {
+      AddOracle(t, *sequence.plan);
+      continue;
+    }
     auto group = std::find_if(
         gates_.begin(), gates_.end(),
         [&](const GateGroup& g) { return g.gate == sequence.gate; });
@@ -130,6 +135,22 @@ void BatchLayout::AddGates() {
     }
     group->tile_indices.push_back(t);
   }
+}
+
+void BatchLayout::AddOracle(int32_t tile, const SelectionPlan& plan) {
+  const bool goes_on =
+      !oracles_.empty() &&
+      oracles_.back().first_tile + oracles_.back().num_tiles == tile &&
+      oracles_.back().num_tiles < OracleRange::kMaxTiles &&
+      tiles_[tile].sequence == tiles_[tile - 1].sequence;
+  if (!goes_on) {
+    OracleRange range;
+    range.first_tile = tile;
+    range.oracle = plan.oracle;
+    range.by_threshold = plan.effective.budget.kind == BudgetKind::kThreshold;
+    oracles_.push_back(range);
+  }
+  ++oracles_.back().num_tiles;
 }
 
 void BatchLayout::AddLogitsRows(int32_t sequence) {
@@ -192,6 +213,15 @@ void BatchLayout::CountBlocks(int32_t layer, int32_t num_query_heads,
     blocks.visible += visible;
     blocks.selected += selected.empty() ? visible : selected[i];
   }
+}
+
+RaggedBatch OracleBatch(const RaggedBatch& step,
+                        const BatchLayout::OracleRange& range) {
+  RaggedBatch batch = step;
+  batch.tiles += range.first_tile;
+  batch.num_tiles = range.num_tiles;
+  batch.num_prompt_tiles = range.num_tiles;
+  return batch;
 }
 
 }  // namespace seer

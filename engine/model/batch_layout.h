@@ -23,6 +23,15 @@ class BatchLayout {
     const GateState* gate = nullptr;
     std::vector<int32_t> tile_indices;  // ascending
   };
+  // Consecutive prompt tiles of one sequence whose blocks an oracle ranks; no
+  // more than are worth a workspace at a time.
+  struct OracleRange {
+    static constexpr int32_t kMaxTiles = 16;
+    int32_t first_tile = 0;
+    int32_t num_tiles = 0;
+    Oracle oracle = Oracle::kNone;
+    bool by_threshold = false;  // the budget compares probabilities
+  };
   // A row whose logits are wanted.
   struct LogitsRow {
     int32_t sequence = 0;
@@ -43,8 +52,12 @@ class BatchLayout {
 
   // Ids of all rows, [num_rows]; -1 - place: of a token that was drawn.
   const std::vector<int32_t>& tokens() const { return tokens_; }
-  // In order of first use; empty: every tile reads everything.
+  // In order of first use.
   const std::vector<GateGroup>& gates() const { return gates_; }
+  // In order of tile.
+  const std::vector<OracleRange>& oracles() const { return oracles_; }
+  // False: every tile reads everything.
+  bool selects() const { return !gates_.empty() || !oracles_.empty(); }
   // In order of row.
   const std::vector<LogitsRow>& logits_rows() const { return logits_rows_; }
   // A token to be drawn, or one whose score is wanted.
@@ -78,6 +91,7 @@ class BatchLayout {
   BatchLayout() = default;
   void AddTiles(int32_t sequence);
   void AddGates();
+  void AddOracle(int32_t tile, const SelectionPlan& plan);
   void AddLogitsRows(int32_t sequence);
   void AddRowTokens(int32_t sequence);
 
@@ -87,6 +101,7 @@ class BatchLayout {
   std::vector<int64_t> visible_;  // [num_sequences], prompt tiles, one head
   std::vector<int32_t> tokens_;
   std::vector<GateGroup> gates_;
+  std::vector<OracleRange> oracles_;
   std::vector<LogitsRow> logits_rows_;
   std::vector<RowToken> draws_;
   std::vector<RowToken> scored_;
@@ -95,6 +110,10 @@ class BatchLayout {
   int32_t num_prompt_tiles_ = 0;
   int32_t max_visible_blocks_ = 0;
 };
+
+// The tiles of a range as a batch of its own; the rows stay those of the step.
+RaggedBatch OracleBatch(const RaggedBatch& step,
+                        const BatchLayout::OracleRange& range);
 
 }  // namespace seer
 

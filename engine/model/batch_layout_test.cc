@@ -163,6 +163,37 @@ TEST_F(BatchLayoutTest, CountsBlocksOfPromptTiles) {
   EXPECT_EQ(blocks[1][0].selected, 12);
 }
 
+TEST_F(BatchLayoutTest, OraclesTakeTheirTilesInRanges) {
+  SelectionPlan top_k, threshold;
+  top_k.effective.budget.kind = BudgetKind::kTopKBlocks;
+  top_k.oracle = Oracle::kMax;
+  threshold.effective.budget.kind = BudgetKind::kThreshold;
+  threshold.oracle = Oracle::kMass;
+  std::vector<BatchSequence> sequences = {
+      Rows(0, 64 * 18, 64 * 18), Rows(64, 192, 300), Rows(64, 128, 300),
+      Sparse(Rows(0, 128, 300), 0), Rows(5, 6, 5)};
+  const std::vector<TokenId> tokens(64 * 18);
+  sequences[0].tokens = tokens;
+  sequences[0].plan = &top_k;
+  sequences[1].plan = &threshold;
+  sequences[4].plan = &top_k;
+  const auto layout = BatchLayout::Build(sequences);
+  ASSERT_TRUE(layout.ok()) << layout.status();
+  EXPECT_TRUE(layout->selects());
+  ASSERT_EQ(layout->gates().size(), 1u);
+  EXPECT_EQ(layout->gates()[0].tile_indices, (std::vector<int32_t>{21, 22}));
+  const std::vector<std::pair<int32_t, int32_t>> expected = {
+      {0, 16}, {16, 2}, {18, 2}};
+  ASSERT_EQ(layout->oracles().size(), expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const BatchLayout::OracleRange& range = layout->oracles()[i];
+    EXPECT_EQ(range.first_tile, expected[i].first);
+    EXPECT_EQ(range.num_tiles, expected[i].second);
+    EXPECT_EQ(range.oracle, i < 2 ? Oracle::kMax : Oracle::kMass);
+    EXPECT_EQ(range.by_threshold, i == 2);
+  }
+}
+
 TEST_F(BatchLayoutTest, RefusesWhatKernelsCannotTake) {
   BatchSequence few_pages = Rows(0, 64, 64);
   few_pages.page_table = {};

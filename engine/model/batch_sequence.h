@@ -37,7 +37,8 @@ struct BatchSequence {
       page_table;  // page of each block up to the last row
 
   // How a prompt's tiles choose blocks. `plan` null or dense: they read
-  // everything, and no gate is needed. Not read for generated rows.
+  // everything, and no gate is needed; by an oracle: no gate either. Not read
+  // for generated rows.
   const SelectionPlan* plan = nullptr;
   const GateState* gate = nullptr;
 

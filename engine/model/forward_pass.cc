@@ -61,7 +61,7 @@ absl::Status ForwardPass::Send(Residual& residual) {
       SendStepInputs(layout_, LimitsOf(config_, args_.cache->shape().num_pages),
                      model_.inputs));
   StepResults::Shape shape;
-  shape.num_layers = has_gates() ? config_.num_layers : 0;
+  shape.num_layers = selects() ? config_.num_layers : 0;
   shape.num_sequences = inputs_.batch.num_sequences;
   shape.num_draws = inputs_.num_draws;
   shape.num_scores = static_cast<int64_t>(layout_.scored().size()) +
@@ -88,7 +88,7 @@ void ForwardPass::MakeTensors() {
   const at::ScalarType type = ScalarTypeOf(model_.dtype);
   roped_queries_ = Empty({batch.num_rows, heads, head_dim}, type);
   attention_ = Empty({batch.num_rows, heads * head_dim}, type);
-  if (has_gates()) {
+  if (selects()) {
     const int64_t tiles = batch.num_prompt_tiles;
     const int64_t row_len = layout_.max_visible_blocks();
     pooled_queries_ = Empty({tiles, heads, kNumPools, head_dim}, at::kFloat);
@@ -106,6 +106,11 @@ void ForwardPass::MakeTensors() {
     stream_.workspace_bytes =
         std::max(stream_.workspace_bytes,
                  GateScoreWorkspaceBytes(backend_, ScoreOf(0, group, kv)));
+  }
+  for (size_t range = 0; range < layout_.oracles().size(); ++range) {
+    stream_.workspace_bytes =
+        std::max(stream_.workspace_bytes,
+                 AttentionPoolingWorkspaceBytes(backend_, OracleOf(range, kv)));
   }
   workspace_ = Empty({stream_.workspace_bytes}, at::kByte);
   stream_.workspace = workspace_.mutable_data_ptr();
@@ -131,11 +136,41 @@ GateScoreArgs ForwardPass::ScoreOf(int32_t layer, size_t group,
   return score;
 }
 
+AttentionPoolingArgs ForwardPass::OracleOf(size_t range,
+                                           const PagedKv& kv) const {
+  const BatchLayout::OracleRange& tiles = layout_.oracles()[range];
+  AttentionPoolingArgs pool;
+  pool.attention = AttentionOf(model_, inputs_, roped_queries_.const_data_ptr(),
+                               kv, /*out=*/nullptr);
+  pool.attention.batch = OracleBatch(inputs_.batch, tiles);
+  pool.attention.plan = inputs_.oracle_plans[range];
+  pool.row_len = layout_.max_visible_blocks();
+  const at::Tensor targets =
+      gate_logits_.narrow(0, tiles.first_tile, tiles.num_tiles);
+  (tiles.oracle == Oracle::kMax ? pool.max_target : pool.mass_target) =
+      targets.mutable_data_ptr<float>();
+  return pool;
+}
+
+absl::Status ForwardPass::AskOracle(size_t range, const PagedKv& kv) const {
+  SEER_RETURN_IF_ERROR(PoolAttention(backend_, OracleOf(range, kv), stream_));
+  const BatchLayout::OracleRange& tiles = layout_.oracles()[range];
+  // Targets rank as they are. Where the softmax of logits is compared, it is to
+  // be the target, and targets sum to 1.
+  if (tiles.by_threshold) {
+    gate_logits_.narrow(0, tiles.first_tile, tiles.num_tiles).log_();
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ForwardPass::Select(int32_t layer, const PagedKv& kv) {
-  if (!has_gates()) return absl::OkStatus();
+  if (!selects()) return absl::OkStatus();
   for (size_t group = 0; group < layout_.gates().size(); ++group) {
     SEER_RETURN_IF_ERROR(
         GateScore(backend_, ScoreOf(layer, group, kv), stream_));
+  }
+  for (size_t range = 0; range < layout_.oracles().size(); ++range) {
+    SEER_RETURN_IF_ERROR(AskOracle(range, kv));
   }
   BlockSelectionArgs select;
   select.batch = inputs_.batch;
@@ -187,7 +222,7 @@ void ForwardPass::Trace(int32_t layer, const at::Tensor& qkv) const {
   trace.qkv = host_qkv.const_data_ptr();
   trace.gate_logits_row_len = layout_.max_visible_blocks();
   trace.sets = sets_;
-  if (!has_gates()) {
+  if (!selects()) {
     args_.trace(trace);
     return;
   }

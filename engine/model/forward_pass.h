@@ -21,6 +21,7 @@
 #include "engine/model/step_results.h"
 #include "engine/weights/model_config.h"
 #include "kernels/attention/attention.h"
+#include "kernels/attention_pooling/attention_pooling.h"
 #include "kernels/block_sets.h"
 #include "kernels/device.h"
 #include "kernels/dtype.h"
@@ -52,6 +53,9 @@ class ForwardPass {
   absl::Status Select(int32_t layer, const PagedKv& kv);
   // The arguments of one gate's tiles.
   GateScoreArgs ScoreOf(int32_t layer, size_t group, const PagedKv& kv) const;
+  // The true attention in an oracle's range of tiles.
+  AttentionPoolingArgs OracleOf(size_t range, const PagedKv& kv) const;
+  absl::Status AskOracle(size_t range, const PagedKv& kv) const;
   AttentionArgs Attention(const PagedKv& kv) const;
   void Trace(int32_t layer, const at::Tensor& qkv) const;
   absl::Status EmitLogits(const Residual& residual);
@@ -67,7 +71,7 @@ class ForwardPass {
   at::Tensor Empty(at::IntArrayRef shape, at::ScalarType type) const;
   at::Tensor View(const void* data, at::IntArrayRef shape,
                   at::ScalarType type) const;
-  bool has_gates() const { return !layout_.gates().empty(); }
+  bool selects() const { return layout_.selects(); }
   int64_t num_wanted_rows() const {
     return static_cast<int64_t>(layout_.logits_rows().size() +
                                 layout_.scored().size()) +

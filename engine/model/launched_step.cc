@@ -54,9 +54,9 @@ absl::StatusOr<ForwardReport> LaunchedStep::Finish() const {
   GiveTokens();
   for (int32_t layer = 0; layer < config_->num_layers; ++layer) {
     work_.layout.CountBlocks(layer, config_->num_query_heads,
-                             work_.layout.gates().empty()
-                                 ? absl::Span<const int64_t>()
-                                 : work_.results.CountsOf(layer));
+                             work_.layout.selects()
+                                 ? work_.results.CountsOf(layer)
+                                 : absl::Span<const int64_t>());
   }
   return Report();
 }

@@ -15,6 +15,9 @@
 
 namespace seer {
 
+// Parts that PlanAttention splits a prompt's last tiles into, at most.
+constexpr int32_t kMaxEndParts = 52;
+
 StepLimits LimitsOf(const ModelConfig& config, int64_t num_pages);
 
 RopeTable RopeOf(const ModelParts& model);

@@ -184,8 +184,7 @@ int64_t LayerPassBytes(const ModelParts& model, int64_t num_tokens,
   inputs.batch.num_rows = static_cast<int32_t>(rows);
   inputs.batch.num_tiles = static_cast<int32_t>(tiles);
   inputs.batch.num_prompt_tiles = inputs.batch.num_tiles;
-  // A prompt's last tiles have so many parts at most.
-  inputs.plan.num_partial_tiles = 52;
+  inputs.plan.num_partial_tiles = kMaxEndParts;
   PagedKv kv;
   kv.dtype = model.dtype;
   kv.num_kv_heads = config.num_kv_heads;

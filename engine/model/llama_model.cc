@@ -13,9 +13,11 @@
 #include "engine/model/batch_layout.h"
 #include "engine/model/decoder.h"
 #include "engine/model/forward_pass.h"
+#include "engine/model/layer_args.h"
 #include "engine/model/model_parts.h"
 #include "engine/model/weight_source.h"
 #include "kernels/attention/attention.h"
+#include "kernels/attention_pooling/attention_pooling.h"
 #include "kernels/ragged_batch.h"
 #include "kernels/rope.h"
 #include "kernels/sample_tokens/token_draw.h"
@@ -35,11 +37,8 @@ void MakeRopeTable(const RopeFrequencies& frequencies, int64_t num_positions,
   tensors->rope_sin = sin.to(device);
 }
 
-// Attention's workspace for a step of `num_sequences` decode rows at the
-// context's end, and beside them the ends of four long prompts, of 52 parts
-// each.
-int64_t AttentionBytes(const ModelConfig& config, DType dtype, Backend backend,
-                       int64_t num_sequences) {
+// What workspaces depend on, without a batch.
+AttentionArgs WorkspaceArgs(const ModelConfig& config, DType dtype) {
   AttentionArgs args;
   args.dtype = dtype;
   args.num_query_heads = config.num_query_heads;
@@ -47,8 +46,16 @@ int64_t AttentionBytes(const ModelConfig& config, DType dtype, Backend backend,
   args.kv.num_kv_heads = config.num_kv_heads;
   args.kv.head_dim = config.head_dim;
   args.scale = 1.0f;
+  return args;
+}
+
+// Attention's workspace for a step of `num_sequences` decode rows at the
+// context's end, and beside them the ends of four long prompts.
+int64_t AttentionBytes(const ModelConfig& config, DType dtype, Backend backend,
+                       int64_t num_sequences) {
+  AttentionArgs args = WorkspaceArgs(config, dtype);
   args.batch.num_tiles = static_cast<int32_t>(num_sequences);
-  args.plan.num_partial_tiles = 4 * 52;
+  args.plan.num_partial_tiles = 4 * kMaxEndParts;
   args.plan.max_generated_blocks =
       static_cast<int32_t>(NumBlocks(config.context_len));
   args.plan.max_generated_rows = 1;
@@ -155,6 +162,18 @@ int64_t LlamaModel::StepBytes(int64_t num_rows, int64_t num_sequences) const {
                         attention;
   // The allocator cannot fill every gap.
   return bytes + bytes / 4 + kLogits + kLibraries;
+}
+
+int64_t LlamaModel::OracleBytes() const {
+  AttentionPoolingArgs args;
+  args.attention = WorkspaceArgs(config_, dtype_);
+  args.attention.batch.num_tiles = BatchLayout::OracleRange::kMaxTiles;
+  args.attention.batch.num_prompt_tiles = args.attention.batch.num_tiles;
+  args.attention.plan.num_partial_tiles = kMaxEndParts;
+  args.row_len = static_cast<int32_t>(NumBlocks(config_.context_len));
+  const int64_t bytes =
+      AttentionPoolingWorkspaceBytes(device_->backend(), args);
+  return bytes + bytes / 4;
 }
 
 int64_t LlamaModel::LayerPassBytes(int64_t num_tokens,

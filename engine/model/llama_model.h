@@ -105,6 +105,9 @@ class LlamaModel {
   // takes of the device's memory beside weights, cache and gates.
   int64_t StepBytes(int64_t num_rows, int64_t num_sequences) const;
 
+  // What such a step may take beside that where policies may name oracles.
+  int64_t OracleBytes() const;
+
   // The same of a layer pass of `num_tokens` in ranges of up to `num_tiles`
   // tiles with both targets, beside its pages and what steps take anyway.
   int64_t LayerPassBytes(int64_t num_tokens, int64_t num_tiles) const;

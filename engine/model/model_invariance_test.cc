@@ -11,10 +11,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "engine/gate/attn_gate.h"
 #include "engine/gate/gate_design.h"
 #include "engine/gate/gate_set.h"
 #include "gtest/gtest.h"
+#include "kernels/attention_pooling/attention_pooling.h"
 #include "kernels/block_selection/block_selection.h"
 #include "kernels/rope.h"
 #include "tests/testing/engine/model_runner.h"
@@ -62,8 +64,16 @@ std::vector<uint8_t> Stored(const std::vector<float>& values, DType dtype) {
   return {bytes, bytes + values.size() * SizeOf(dtype)};
 }
 
+bool IsOracle(absl::string_view name) {
+  return name == kOracleMaxName || name == kOracleMassName;
+}
+
 TestGate MakeGate(const GateShape& shape, const std::string& name) {
   TestGate gate;
+  if (IsOracle(name)) {
+    gate.layers.resize(shape.num_layers);
+    return gate;
+  }
   if (name == kMeanPoolDesign) {
     gate.set = BuiltinMeanPool(shape);
     gate.layers.assign(shape.num_layers, MeanPoolGate());
@@ -95,8 +105,10 @@ class Reselection {
                    shape.dtype, {RecordedPrompt(shape, s, layer)}, RopeConfig(),
                    3),
         step_(sequences_.Prepare(backend, sequences_.WholePrompts())),
-        logits_(ScoredGate(&sequences_, gate).Score(backend, step_)),
-        row_len_(ScoredGate::RowLen(step_)) {
+        row_len_(ScoredGate::RowLen(step_)),
+        logits_(s.plan.oracle == Oracle::kNone
+                    ? ScoredGate(&sequences_, gate).Score(backend, step_)
+                    : Ask(s.plan, backend)) {
     const SelectionRule rule = s.plan.Rule(layer);
     sets_.num_words = (row_len_ + 63) / 64;
     sets_.num_query_heads = shape.num_query_heads;
@@ -128,10 +140,35 @@ class Reselection {
   }
 
  private:
+  // What the plan's oracle says of the recorded queries and keys.
+  std::vector<float> Ask(const SelectionPlan& plan, Backend backend) {
+    const HeadShape& shape = sequences_.shape();
+    std::vector<float> targets(int64_t{row_len_} * row_len_ *
+                               shape.num_query_heads);
+    AttentionPoolingArgs args;
+    args.attention.batch = step_.batch.batch();
+    args.attention.dtype = sequences_.dtype();
+    args.attention.num_query_heads = shape.num_query_heads;
+    args.attention.queries = step_.roped_queries.data();
+    args.attention.kv = sequences_.kv();
+    args.attention.scale =
+        static_cast<float>(1 / std::sqrt(1.0 * shape.head_dim));
+    (plan.oracle == Oracle::kMax ? args.max_target : args.mass_target) =
+        targets.data();
+    args.row_len = row_len_;
+    const absl::Status status = PoolAttention(backend, args, {});
+    EXPECT_TRUE(status.ok()) << status;
+    // Of which the softmax is the target again.
+    if (plan.effective.budget.kind == BudgetKind::kThreshold) {
+      for (float& target : targets) target = std::log(target);
+    }
+    return targets;
+  }
+
   PagedSequences sequences_;
   const PreparedStep step_;
-  const std::vector<float> logits_;
   const int32_t row_len_;
+  const std::vector<float> logits_;
   std::vector<uint64_t> bits_;
   std::vector<int32_t> counts_;
   BlockSets sets_;
@@ -204,7 +241,8 @@ class SelectionInvarianceTest : public testing::TestWithParam<InvarianceCase> {
     gate_ = MakeGate(runner_->gate_shape(), GetParam().design);
   }
 
-  int32_t AddPrompt(const EffectivePolicy& policy, uint64_t seed = 1) {
+  int32_t AddPrompt(EffectivePolicy policy, uint64_t seed = 1) {
+    policy.gate = GetParam().design;
     return runner_->Add(RandomIds(kPromptLen, seed), kPromptLen, policy,
                         gate_.set);
   }
@@ -334,6 +372,10 @@ std::vector<InvarianceCase> Cases() {
     cases.push_back({DType::kBFloat16, "mean_pool", device});
     cases.push_back({DType::kFloat32, "Qavg_Kmaxminavg", device});
     cases.push_back({DType::kBFloat16, "Qmaxmin_Kavg", device});
+    // The reference takes long.
+    if (device == "split") continue;
+    cases.push_back({DType::kFloat32, kOracleMaxName, device});
+    cases.push_back({DType::kBFloat16, kOracleMassName, device});
   }
   return cases;
 }
@@ -343,7 +385,8 @@ INSTANTIATE_TEST_SUITE_P(Gates, SelectionInvarianceTest,
 INSTANTIATE_TEST_SUITE_P(
     Gates, Float32InvarianceTest,
     testing::Values(InvarianceCase{DType::kFloat32, "mean_pool"},
-                    InvarianceCase{DType::kFloat32, "Qmaxmin_Kavg"}),
+                    InvarianceCase{DType::kFloat32, "Qmaxmin_Kavg"},
+                    InvarianceCase{DType::kFloat32, kOracleMassName}),
     CaseName);
 
 }  // namespace

@@ -78,6 +78,16 @@ class Packer {
 // A tile that kernels pass over.
 constexpr Tile kNoRows;
 
+// The plan of a batch of tiles from `first_tile` of the step on.
+struct TilePlan {
+  TilePlan(const RaggedBatch& batch, int32_t first)
+      : first_tile(first), plan(PlanAttention(batch, &parts)) {}
+
+  int32_t first_tile = 0;
+  std::vector<PromptPart> parts;
+  AttentionPlan plan;
+};
+
 // Packs a step; run twice, to count and to write.
 class StepPacking {
  public:
@@ -88,7 +98,10 @@ class StepPacking {
         batch_(layout.batch()),
         num_added_(std::max(0, min_rows - batch_.num_rows)),
         draws_by_row_(min_rows > 0) {
-    plan_ = PlanAttention(batch_, &parts_);
+    plans_.emplace_back(batch_, 0);
+    for (const BatchLayout::OracleRange& range : layout.oracles()) {
+      plans_.emplace_back(OracleBatch(batch_, range), range.first_tile);
+    }
     for (const BatchLayout::RowToken& draw : layout.draws()) {
       if (draws_by_row_) {
         places_.push_back({draw.row, draw.row});
@@ -105,7 +118,6 @@ class StepPacking {
   StepInputs Pack(Packer& packer) {
     StepInputs inputs;
     inputs.batch = batch_;
-    inputs.plan = plan_;
     inputs.batch.num_sequences += num_added_;
     inputs.batch.num_tiles += num_added_;
     inputs.batch.num_rows += num_added_;
@@ -117,7 +129,7 @@ class StepPacking {
           packer.Copy(group.tile_indices.data(),
                       static_cast<int64_t>(group.tile_indices.size())));
     }
-    if (layout_.gates().empty()) return inputs;
+    if (!layout_.selects()) return inputs;
     for (int32_t layer = 0; layer < limits_.num_layers; ++layer) {
       inputs.rules.push_back(PackRules(packer, layer));
     }
@@ -148,8 +160,8 @@ class StepPacking {
   std::vector<Place> places_;
   std::vector<int32_t> drawn_rows_;  // packed, unless draws are by row
   TokenDraw* draws_ = nullptr;       // at the host, while packing
-  AttentionPlan plan_;
-  std::vector<PromptPart> parts_;
+  // The step's own, then its oracle ranges'.
+  std::vector<TilePlan> plans_;
 };
 
 // Page tables, whose lengths change from step to step, come last; slices and
@@ -163,8 +175,15 @@ void StepPacking::PackBatch(Packer& packer, StepInputs& inputs) {
   inputs.tokens =
       CopyAndAdd(packer, layout_.tokens().data(), batch_.num_rows, 0);
   PackDraws(packer, inputs);
-  PromptPart* parts = nullptr;
-  inputs.plan.parts = packer.Place<PromptPart>(plan_.num_parts, &parts);
+  std::vector<PromptPart*> parts(plans_.size());
+  std::vector<AttentionPlan> plans;
+  for (size_t i = 0; i < plans_.size(); ++i) {
+    plans.push_back(plans_[i].plan);
+    plans[i].parts =
+        packer.Place<PromptPart>(plans_[i].plan.num_parts, &parts[i]);
+  }
+  inputs.plan = plans[0];
+  inputs.oracle_plans.assign(plans.begin() + 1, plans.end());
   std::vector<const int32_t*> page_tables;
   for (int32_t i = 0; i < batch_.num_sequences; ++i) {
     const SequenceSlice& slice = batch_.sequences[i];
@@ -177,9 +196,12 @@ void StepPacking::PackBatch(Packer& packer, StepInputs& inputs) {
     slices[i] = batch_.sequences[i];
     slices[i].page_table = page_tables[i];
   }
-  for (int32_t i = 0; i < plan_.num_parts; ++i) {
-    parts[i] = parts_[i];
-    parts[i].page_table = page_tables[batch_.tiles[parts[i].tile].sequence];
+  for (size_t p = 0; p < plans_.size(); ++p) {
+    const Tile* const tiles = batch_.tiles + plans_[p].first_tile;
+    for (size_t i = 0; i < plans_[p].parts.size(); ++i) {
+      parts[p][i] = plans_[p].parts[i];
+      parts[p][i].page_table = page_tables[tiles[parts[p][i].tile].sequence];
+    }
   }
 }
 

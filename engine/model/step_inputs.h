@@ -37,7 +37,10 @@ struct StepInputs {
 
   // Of the layout's gates(), in their order: the tiles that each scores.
   std::vector<const int32_t*> tile_indices;
-  // [num_layers], each [num_sequences]; empty where there are no gates.
+  // Of the layout's oracles(), in their order: the plan of the range as a batch
+  // of its own.
+  std::vector<AttentionPlan> oracle_plans;
+  // [num_layers], each [num_sequences]; empty where nothing is selected.
   std::vector<const SelectionRule*> rules;
 };
 

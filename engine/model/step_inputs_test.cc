@@ -102,6 +102,31 @@ TEST_F(StepInputsTest, EverythingArrivesInOneCopy) {
   }
 }
 
+// A range's tiles count from its first, its pages are the sequence's there.
+TEST_F(StepInputsTest, OracleRangesHavePlansOfTheirOwn) {
+  SplitDevice device(nullptr);
+  TransferBuffer buffer(&device);
+  plan_.oracle = Oracle::kMax;
+  std::vector<BatchSequence> sequences = {Rows(0, 65, 65), Rows(64, 192, 250)};
+  sequences[1].plan = &plan_;
+  const auto layout = BatchLayout::Build(sequences);
+  ASSERT_TRUE(layout.ok()) << layout.status();
+  const auto inputs = SendStepInputs(*layout, limits_, &buffer);
+  ASSERT_TRUE(inputs.ok()) << inputs.status();
+  EXPECT_EQ(inputs->plan.num_parts, 4);
+  EXPECT_EQ(inputs->rules.size(), size_t{kLayers});
+  ASSERT_EQ(inputs->oracle_plans.size(), 1u);
+  const AttentionPlan& plan = inputs->oracle_plans[0];
+  ASSERT_EQ(plan.num_parts, 2);
+  for (const PromptPart& part : Array(plan.parts, 2)) {
+    const Tile& tile = inputs->batch.tiles[2 + part.tile];
+    EXPECT_EQ(tile.sequence, 1);
+    EXPECT_EQ(part.row_begin, tile.row_begin);
+    EXPECT_EQ(part.visible_blocks, VisibleBlocks(tile));
+    EXPECT_EQ(part.page_table, inputs->batch.sequences[1].page_table);
+  }
+}
+
 TEST_F(StepInputsTest, RowsToDrawFromFollowRowsToScoreAndToFetch) {
   SplitDevice device(nullptr);
   TransferBuffer buffer(&device);

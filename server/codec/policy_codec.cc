@@ -121,9 +121,9 @@ absl::StatusOr<GateChoice> DecodeBuiltin(v1::BuiltinGate builtin,
     case v1::BUILTIN_GATE_MEAN_POOL:
       return GateChoice{GateChoice::Kind::kMeanPool, ""};
     case v1::BUILTIN_GATE_ORACLE_MAX:
+      return GateChoice{GateChoice::Kind::kOracleMax, ""};
     case v1::BUILTIN_GATE_ORACLE_MASS:
-      return absl::FailedPreconditionError(
-          "this server does not offer oracle gates");
+      return GateChoice{GateChoice::Kind::kOracleMass, ""};
     default:
       return InvalidField(Join(path, "builtin"),
                           "must be MEAN_POOL, ORACLE_MAX or ORACLE_MASS");
@@ -188,6 +188,12 @@ void EncodeGate(const GateChoice& gate, v1::SparsityPolicy& out) {
     case GateChoice::Kind::kMeanPool:
       out.set_builtin(v1::BUILTIN_GATE_MEAN_POOL);
       return;
+    case GateChoice::Kind::kOracleMax:
+      out.set_builtin(v1::BUILTIN_GATE_ORACLE_MAX);
+      return;
+    case GateChoice::Kind::kOracleMass:
+      out.set_builtin(v1::BUILTIN_GATE_ORACLE_MASS);
+      return;
   }
 }
 
@@ -213,6 +219,10 @@ v1::SparsityPolicy EncodeEffective(const EffectivePolicy& effective) {
   EncodeBudget(effective.budget, out);
   if (effective.gate == kMeanPool) {
     out.set_builtin(v1::BUILTIN_GATE_MEAN_POOL);
+  } else if (effective.gate == kOracleMaxName) {
+    out.set_builtin(v1::BUILTIN_GATE_ORACLE_MAX);
+  } else if (effective.gate == kOracleMassName) {
+    out.set_builtin(v1::BUILTIN_GATE_ORACLE_MASS);
   } else if (!effective.gate.empty()) {
     out.set_gate_set(effective.gate);
   }

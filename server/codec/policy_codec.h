@@ -12,8 +12,7 @@ namespace seer {
 // INVALID_ARGUMENT with the field's path: a value out of its range or not a
 // number, a gate or another option without a budget, an enum's unknown or
 // UNSPECIFIED value in a oneof, a gate set name not of the form
-// models/{model}/gateSets/{id}. FAILED_PRECONDITION: an oracle gate, which this
-// server does not offer.
+// models/{model}/gateSets/{id}.
 absl::StatusOr<SparsityPolicy> DecodePolicy(const v1::SparsityPolicy& policy,
                                             absl::string_view path);
 

@@ -131,14 +131,6 @@ TEST(PolicyCodecTest, WhatGoesWithABudgetNeedsOne) {
   }
 }
 
-TEST(PolicyCodecTest, OracleGatesAreNotOffered) {
-  for (const v1::BuiltinGate gate :
-       {v1::BUILTIN_GATE_ORACLE_MAX, v1::BUILTIN_GATE_ORACLE_MASS}) {
-    const auto policy = Decode([&](auto& p) { p.set_builtin(gate); });
-    EXPECT_EQ(policy.status().code(), absl::StatusCode::kFailedPrecondition);
-  }
-}
-
 TEST(PolicyCodecTest, EveryPolicySurvivesTheRoundTrip) {
   const std::vector<Edit> budgets = {
       [](auto& p) { p.mutable_dense(); },
@@ -153,6 +145,8 @@ TEST(PolicyCodecTest, EveryPolicySurvivesTheRoundTrip) {
       [](auto& p) { p.set_label(v1::GATE_LABEL_STABLE); },
       [](auto& p) { p.set_label(v1::GATE_LABEL_CANARY); },
       [](auto& p) { p.set_builtin(v1::BUILTIN_GATE_MEAN_POOL); },
+      [](auto& p) { p.set_builtin(v1::BUILTIN_GATE_ORACLE_MAX); },
+      [](auto& p) { p.set_builtin(v1::BUILTIN_GATE_ORACLE_MASS); },
   };
   const std::vector<Edit> rests = {
       [](auto&) {},

@@ -24,7 +24,6 @@ namespace seer {
 
 // Everything but the prompt, max_tokens' default and what follows from its
 // length. Quick whatever is sent: time is linear in the limits.
-// FAILED_PRECONDITION: an oracle gate.
 absl::StatusOr<GenerationRequest> DecodeOptions(
     const v1::CompleteRequest& request, const RequestContext& context);
 

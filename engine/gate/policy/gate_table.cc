@@ -70,6 +70,9 @@ absl::StatusOr<InstalledGateSetPtr> GateTable::Find(
     }
     case GateChoice::Kind::kMeanPool:
       return mean_pool;
+    case GateChoice::Kind::kOracleMax:
+    case GateChoice::Kind::kOracleMass:
+      break;
   }
   return absl::InternalError("unknown gate choice");
 }

@@ -87,6 +87,22 @@ std::optional<double> DensityOf(const Budget& budget,
   return std::nullopt;
 }
 
+// The name of an oracle; empty: of a gate.
+absl::string_view OracleName(const std::optional<GateChoice>& choice) {
+  if (!choice.has_value()) return "";
+  if (choice->kind == GateChoice::Kind::kOracleMax) return kOracleMaxName;
+  if (choice->kind == GateChoice::Kind::kOracleMass) return kOracleMassName;
+  return "";
+}
+
+absl::Status OraclesNotAllowed(absl::string_view name) {
+  return WithResource(absl::FailedPreconditionError(absl::StrCat(
+                          "this server does not offer ", name,
+                          ": oracle gates are for comparison, start one with "
+                          "--allow_oracle_gates")),
+                      "seer.v1.BuiltinGate", name);
+}
+
 absl::StatusOr<Allocation> ChooseAllocation(const SparsityPolicy& policy,
                                             const GateSet& gate_set) {
   const bool has_profile = gate_set.profile.has_value();
@@ -164,7 +180,15 @@ absl::StatusOr<ResolvedPolicy> PolicyResolver::Resolve(
   }
   effective.budget = policy.budget;
   // A gate that was asked for must be there, read or not.
-  if (policy.gate.has_value() || !IsDense(policy.budget)) {
+  const absl::string_view oracle = OracleName(policy.gate);
+  if (!oracle.empty()) {
+    if (!options_.allow_oracle_gates) return OraclesNotAllowed(oracle);
+    GateSet without_profile;
+    without_profile.name = std::string(oracle);
+    SEER_ASSIGN_OR_RETURN(effective.allocation,
+                          ChooseAllocation(policy, without_profile));
+    effective.gate = without_profile.name;
+  } else if (policy.gate.has_value() || !IsDense(policy.budget)) {
     SEER_ASSIGN_OR_RETURN(resolved.gate_set, std::move(found));
     const GateSet& set = *resolved.gate_set->set;
     SEER_ASSIGN_OR_RETURN(effective.allocation, ChooseAllocation(policy, set));

@@ -37,6 +37,8 @@ struct PolicyOptions {
   int32_t sink_blocks = 1;        // where a policy has none; 0..16
   int32_t dense_last_blocks = 2;  // likewise; 0..1048576
   DenseFallbackOptions dense_fallback;
+  // Whether policies may name the oracles.
+  bool allow_oracle_gates = false;
 
   // INVALID_ARGUMENT: a value out of range.
   absl::Status Validate() const;
@@ -44,7 +46,7 @@ struct PolicyOptions {
 
 struct ResolvedPolicy {
   SparsityPolicy requested;  // or the default one
-  // Kept by the request to its last token; null: dense.
+  // Kept by the request to its last token; null: dense, or an oracle.
   InstalledGateSetPtr gate_set;
   SelectionPlan plan;
 };
@@ -58,7 +60,7 @@ class PolicyResolver {
   // Of the request with this id and a prompt of `prompt_len` >= 1 tokens.
   // INVALID_ARGUMENT with the field (`sparsity...`): a value out of range.
   // FAILED_PRECONDITION with the resource: a profiled allocation without a
-  // profile. Errors of GateTable::Find.
+  // profile, or an oracle that is not allowed. Errors of GateTable::Find.
   absl::StatusOr<ResolvedPolicy> Resolve(
       const GateTable& gates, const std::optional<SparsityPolicy>& policy,
       absl::string_view request_id, int64_t prompt_len) const;

@@ -190,6 +190,38 @@ TEST(PolicyResolverTest, DefaultsFillWhatIsUnset) {
   EXPECT_EQ(resolved->plan.effective.dense_last_blocks, 0);
 }
 
+TEST(PolicyResolverTest, OraclesWhereTheyAreAllowed) {
+  const SparsityPolicy max = Sparsity(0.5, GateChoice::Kind::kOracleMax);
+  SparsityPolicy mass = TopK(4);
+  mass.gate->kind = GateChoice::Kind::kOracleMass;
+  const absl::Status refused = WithoutGateSet().Resolve(max, kLong).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(ResourceOf(refused).has_value());
+  EXPECT_EQ(ResourceOf(refused)->name, "oracle_max");
+
+  PolicyOptions options;
+  options.allow_oracle_gates = true;
+  const PolicyResolver resolver(Shape(), options, nullptr);
+  auto resolved = resolver.Resolve(max, kLong);
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->gate_set, nullptr);
+  EXPECT_EQ(resolved->plan.oracle, Oracle::kMax);
+  EXPECT_EQ(resolved->plan.effective.gate, "oracle_max");
+  EXPECT_FALSE(resolved->plan.row_budgets.empty());
+  resolved = resolver.Resolve(mass, kLong);
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->plan.oracle, Oracle::kMass);
+  EXPECT_EQ(resolved->plan.effective.gate, "oracle_mass");
+  // Nothing to rank.
+  resolved = resolver.Resolve(Sparsity(0, GateChoice::Kind::kOracleMax), kLong);
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->plan.oracle, Oracle::kNone);
+  EXPECT_EQ(resolved->plan.effective.gate, "");
+  mass.allocation = Allocation::kProfiled;
+  EXPECT_EQ(resolver.Resolve(mass, kLong).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
 TEST(PolicyResolverTest, FallsBackWhereSelectionCannotSkip) {
   const auto fallback = [&](const SparsityPolicy& policy, int64_t tokens) {
     const auto resolved = Resolve(WithoutGateSet(), policy, tokens);

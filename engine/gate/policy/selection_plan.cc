@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "absl/strings/string_view.h"
 #include "kernels/block_selection/row_budget.h"
 #include "kernels/ragged_batch.h"
 
@@ -51,6 +52,12 @@ float KernelThreshold(double threshold) {
                     std::nextafter(1.0f, 0.0f));
 }
 
+Oracle OracleNamed(absl::string_view gate) {
+  if (gate == kOracleMaxName) return Oracle::kMax;
+  if (gate == kOracleMassName) return Oracle::kMass;
+  return Oracle::kNone;
+}
+
 }  // namespace
 
 bool IsDense(const Budget& budget) {
@@ -69,6 +76,7 @@ bool IsDense(const Budget& budget) {
 }
 
 int64_t SelectionPlan::BlocksATile() const {
+  if (oracle != Oracle::kNone) return std::numeric_limits<int64_t>::max();
   const Budget& budget = effective.budget;
   const int64_t forced = effective.sink_blocks + 1;
   switch (budget.kind) {
@@ -133,6 +141,7 @@ SelectionPlan MakeSelectionPlan(const SelectionPlanArgs& args) {
     plan.effective.allocation = Allocation::kUniform;
     return plan;
   }
+  plan.oracle = OracleNamed(args.effective.gate);
   if (args.effective.budget.kind != BudgetKind::kTargetSparsity) return plan;
   const double density = 1.0 - args.effective.budget.target_sparsity;
   if (plan.effective.allocation == Allocation::kProfiled) {

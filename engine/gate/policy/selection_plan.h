@@ -11,9 +11,14 @@
 
 namespace seer {
 
+// What the true attention ranks blocks by where no gate does: a target of
+// kernels/attention_pooling/attention_pooling.h.
+enum class Oracle { kNone, kMax, kMass };
+
 // Solved once, at admission; chunks and steps share it.
 struct SelectionPlan {
   EffectivePolicy effective;
+  Oracle oracle = Oracle::kNone;  // as effective.gate names it
   // Forced blocks alone exceed the target somewhere: the closest feasible
   // sparsity is served.
   bool closest_feasible = false;
@@ -28,7 +33,7 @@ struct SelectionPlan {
 
   // Key blocks that a head reads of a tile that sees more, on average over
   // layers and heads; where it is not known beforehand (kDense, kThreshold),
-  // as many as there can be.
+  // and under an oracle, which reads all to choose, as many as there can be.
   int64_t BlocksATile() const;
 
   // The rule of one layer; its row budgets are borrowed from this plan.

@@ -101,8 +101,10 @@ absl::Status ModelRunner::Step(absl::Span<const Slice> slices) {
     part.page_table = s.pages;
     part.logits = LogitsRows::kAll;
     part.blocks = part.is_prompt() ? s.blocks.data() : nullptr;
-    if (s.gate_set != nullptr) {
+    if (s.gate_set != nullptr || s.plan.oracle != Oracle::kNone) {
       part.plan = &s.plan;
+    }
+    if (s.gate_set != nullptr) {
       part.gate = &StateOf(s.gate_set->gate.get());
     }
     if (asks_for_best) {

@@ -66,7 +66,7 @@ class ModelRunner {
   void set_traces(bool traces) { traces_ = traces; }
 
   // `tokens` beyond `prompt_len` are rows to be generated. The budget applies
-  // to the prompt; `gate_set` null: dense.
+  // to the prompt; `gate_set` null: dense, or an oracle that `policy` names.
   int32_t Add(std::vector<int32_t> tokens, int64_t prompt_len,
               const EffectivePolicy& policy,
               std::shared_ptr<const GateSet> gate_set);
