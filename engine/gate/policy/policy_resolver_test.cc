@@ -194,31 +194,33 @@ TEST(PolicyResolverTest, OraclesWhereTheyAreAllowed) {
   const SparsityPolicy max = Sparsity(0.5, GateChoice::Kind::kOracleMax);
   SparsityPolicy mass = TopK(4);
   mass.gate->kind = GateChoice::Kind::kOracleMass;
-  const absl::Status refused = WithoutGateSet().Resolve(max, kLong).status();
+  const absl::Status refused = Resolve(WithoutGateSet(), max, kLong).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
   ASSERT_TRUE(ResourceOf(refused).has_value());
   EXPECT_EQ(ResourceOf(refused)->name, "oracle_max");
 
   PolicyOptions options;
   options.allow_oracle_gates = true;
-  const PolicyResolver resolver(Shape(), options, nullptr);
-  auto resolved = resolver.Resolve(max, kLong);
+  const auto resolve = [&](const SparsityPolicy& policy) {
+    return Resolve(WithoutGateSet(), policy, kLong, options);
+  };
+  auto resolved = resolve(max);
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   EXPECT_EQ(resolved->gate_set, nullptr);
   EXPECT_EQ(resolved->plan.oracle, Oracle::kMax);
   EXPECT_EQ(resolved->plan.effective.gate, "oracle_max");
   EXPECT_FALSE(resolved->plan.row_budgets.empty());
-  resolved = resolver.Resolve(mass, kLong);
+  resolved = resolve(mass);
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   EXPECT_EQ(resolved->plan.oracle, Oracle::kMass);
   EXPECT_EQ(resolved->plan.effective.gate, "oracle_mass");
   // Nothing to rank.
-  resolved = resolver.Resolve(Sparsity(0, GateChoice::Kind::kOracleMax), kLong);
+  resolved = resolve(Sparsity(0, GateChoice::Kind::kOracleMax));
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   EXPECT_EQ(resolved->plan.oracle, Oracle::kNone);
   EXPECT_EQ(resolved->plan.effective.gate, "");
   mass.allocation = Allocation::kProfiled;
-  EXPECT_EQ(resolver.Resolve(mass, kLong).status().code(),
+  EXPECT_EQ(resolve(mass).status().code(),
             absl::StatusCode::kFailedPrecondition);
 }
 
