@@ -12,6 +12,8 @@
 #include "client/commands/chat.h"
 #include "client/commands/command.h"
 #include "client/commands/complete.h"
+#include "client/commands/quality/evaluate.h"
+#include "client/commands/quality/needle.h"
 #include "client/commands/score.h"
 #include "client/commands/status.h"
 #include "client/commands/tokenize.h"
@@ -30,6 +32,8 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeChatCommand());
   commands.push_back(MakeTokenizeCommand());
   commands.push_back(MakeScoreCommand());
+  commands.push_back(MakeEvaluateCommand());
+  commands.push_back(MakeNeedleCommand());
   commands.push_back(MakeStatusCommand());
   return commands;
 }

@@ -444,8 +444,8 @@ TEST(SeerctlUsageTest, HelpGoesToStandardOutput) {
                       HasSubstr("tokenize"), HasSubstr("score"),
                       HasSubstr("status"), HasSubstr("Exit codes")));
   }
-  for (const char* command :
-       {"complete", "chat", "tokenize", "score", "status"}) {
+  for (const char* command : {"complete", "chat", "tokenize", "score",
+                              "evaluate", "needle", "status"}) {
     for (const std::vector<std::string>& args :
          {std::vector<std::string>{command, "--help"}, {"help", command}}) {
       const Output output = RunOn(args);

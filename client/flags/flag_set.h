@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -64,6 +65,26 @@ bool ParseFlagValue(absl::string_view text, std::vector<T>* value) {
 template <typename T>
 std::string FlagForm(const std::vector<T>*) {
   return FlagForm(static_cast<const T*>(nullptr));
+}
+
+// Values separated by commas: --lengths=2048,8192.
+template <typename T>
+struct CommaList {
+  std::vector<T> values;
+};
+template <typename T>
+bool ParseFlagValue(absl::string_view text, CommaList<T>* value) {
+  value->values.clear();
+  for (absl::string_view part : absl::StrSplit(text, ',')) {
+    if (part.empty()) return false;
+    if (!ParseFlagValue(part, &value->values.emplace_back())) return false;
+  }
+  return true;
+}
+template <typename T>
+std::string FlagForm(const CommaList<T>*) {
+  return FlagForm(static_cast<const T*>(nullptr)) +
+         ", or several separated by commas";
 }
 
 template <typename T>

@@ -5,9 +5,7 @@
 #include "base/status_macros.h"
 
 namespace seer {
-namespace {
 
-// "stable", "mean_pool", ..., or the name of a gate set.
 absl::Status SetGate(const std::string& gate, v1::SparsityPolicy* policy) {
   if (gate == "stable") {
     policy->set_label(v1::GATE_LABEL_STABLE);
@@ -23,15 +21,26 @@ absl::Status SetGate(const std::string& gate, v1::SparsityPolicy* policy) {
     policy->set_gate_set(gate);
   } else {
     return absl::InvalidArgumentError(absl::StrCat(
-        "--gate cannot be \"", gate,
+        "a gate cannot be \"", gate,
         "\": must be mean_pool, stable, canary, oracle_max, oracle_mass or a "
-        "gate set's name, "
-        "models/MODEL/gateSets/ID"));
+        "gate set's name, models/MODEL/gateSets/ID"));
   }
   return absl::OkStatus();
 }
 
-}  // namespace
+absl::Status SetAllocation(const std::string& allocation,
+                           v1::SparsityPolicy* policy) {
+  if (allocation == "uniform") {
+    policy->set_allocation(v1::ALLOCATION_UNIFORM);
+  } else if (allocation == "profiled") {
+    policy->set_allocation(v1::ALLOCATION_PROFILED);
+  } else {
+    return absl::InvalidArgumentError(
+        absl::StrCat("an allocation cannot be \"", allocation,
+                     "\": must be uniform or profiled"));
+  }
+  return absl::OkStatus();
+}
 
 void PolicyFlags::AddTo(FlagSet* flags) {
   flags->Group("Attention budget (one at most; default: the server's)");
@@ -79,14 +88,8 @@ absl::StatusOr<std::optional<v1::SparsityPolicy>> PolicyFlags::Policy() const {
   if (!gate_.empty()) {
     SEER_RETURN_IF_ERROR(SetGate(gate_, &policy));
   }
-  if (allocation_ == "uniform") {
-    policy.set_allocation(v1::ALLOCATION_UNIFORM);
-  } else if (allocation_ == "profiled") {
-    policy.set_allocation(v1::ALLOCATION_PROFILED);
-  } else if (!allocation_.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--allocation cannot be \"", allocation_,
-                     "\": must be uniform or profiled"));
+  if (!allocation_.empty()) {
+    SEER_RETURN_IF_ERROR(SetAllocation(allocation_, &policy));
   }
   if (sink_blocks_) policy.set_sink_blocks(*sink_blocks_);
   if (dense_last_blocks_) policy.set_dense_last_blocks(*dense_last_blocks_);

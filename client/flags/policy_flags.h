@@ -6,11 +6,22 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/flags/flag_set.h"
 #include "proto/seer/v1/sparsity.pb.h"
 
 namespace seer {
+
+// Sets the policy's gate: "stable", "canary", "mean_pool", "oracle_max",
+// "oracle_mass", or the name of a gate set, models/MODEL/gateSets/ID.
+// INVALID_ARGUMENT: another word.
+absl::Status SetGate(const std::string& gate, v1::SparsityPolicy* policy);
+
+// Sets the policy's allocation: "uniform" or "profiled". INVALID_ARGUMENT:
+// another word.
+absl::Status SetAllocation(const std::string& allocation,
+                           v1::SparsityPolicy* policy);
 
 class PolicyFlags {
  public:

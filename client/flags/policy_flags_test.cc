@@ -71,9 +71,9 @@ TEST(PolicyFlagsTest, RefusesContradictions) {
   EXPECT_THAT(Parse({"--top_k_blocks=1", "--threshold=0.5"}),
               StartsWith("give one of --dense"));
   EXPECT_EQ(Parse({"--allocation=fair"}),
-            "--allocation cannot be \"fair\": must be uniform or profiled");
+            "an allocation cannot be \"fair\": must be uniform or profiled");
   EXPECT_THAT(Parse({"--gate=nosuch"}),
-              StartsWith("--gate cannot be \"nosuch\": must be mean_pool, "
+              StartsWith("a gate cannot be \"nosuch\": must be mean_pool, "
                          "stable, canary, oracle_max"));
 }
 

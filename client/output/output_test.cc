@@ -1,6 +1,7 @@
 #include <limits>
 #include <sstream>
 
+#include "client/output/line_plot.h"
 #include "client/output/progress_bar.h"
 #include "client/output/result_json.h"
 #include "client/output/words.h"
@@ -225,6 +226,28 @@ TEST(ProgressBarTest, DrawsOverItselfAndClears) {
             "\r\x1b[Kprefill [........................] 0/6000 tokens   0 %"
             "\r\x1b[Kprefill [############............] 3000/6000 tokens  50 %"
             "\r\x1b[K");
+}
+
+TEST(LinePlotTest, PutsPointsOnRoundAxes) {
+  const std::string svg = LinePlotSvg(
+      {{"a < b", "x", "y", {{"one", {{0, 10}, {0.5, 14.5}}}, {"two", {}}}},
+       {"second", "x", "y", {{"two", {{1, 3}}}}}});
+  // y runs from 10 to 15: 210 pixels below 36; x over 350 pixels from 64.
+  EXPECT_NE(svg.find("<polyline points=\"64.0,246.0 239.0,57.0\""),
+            std::string::npos)
+      << svg;
+  EXPECT_NE(svg.find(">a &lt; b</text>"), std::string::npos);
+  // A label keeps its colour in the next panel and in the legend.
+  EXPECT_NE(svg.find("stroke=\"#d1495b\"", svg.find("second")),
+            std::string::npos);
+  EXPECT_NE(svg.find("height=\"4\" fill=\"#d1495b\""), std::string::npos);
+}
+
+TEST(ProgressBarTest, SaysWhatItCounts) {
+  std::ostringstream terminal;
+  ProgressBar(&terminal, "score", "requests").Draw(1, 4);
+  EXPECT_NE(terminal.str().find("score [######"), std::string::npos);
+  EXPECT_NE(terminal.str().find("] 1/4 requests  25 %"), std::string::npos);
 }
 
 TEST(ProgressBarTest, DrawsNothingWithoutATerminal) {

@@ -21,10 +21,10 @@ void ProgressBar::Draw(int64_t processed, int64_t total) {
       std::clamp(static_cast<double>(processed) / total, 0.0, 1.0);
   const auto filled = static_cast<size_t>(share * kWidth);
   *terminal_ << kClearLine
-             << absl::StrFormat("prefill [%s%s] %d/%d tokens %3d %%",
+             << absl::StrFormat("%s [%s%s] %d/%d %s %3d %%", what_,
                                 std::string(filled, '#'),
                                 std::string(kWidth - filled, '.'), processed,
-                                total, static_cast<int>(share * 100))
+                                total, unit_, static_cast<int>(share * 100))
              << std::flush;
   drawn_ = true;
 }

@@ -1,9 +1,11 @@
-// How far the server is with a prompt, on a terminal.
+// How far something is, on a terminal.
 #ifndef SEER_CLIENT_OUTPUT_PROGRESS_BAR_H_
 #define SEER_CLIENT_OUTPUT_PROGRESS_BAR_H_
 
 #include <cstdint>
 #include <ostream>
+#include <string>
+#include <utility>
 
 namespace seer {
 
@@ -11,8 +13,11 @@ namespace seer {
 //   prefill [############............] 3072/6021 tokens  51 %
 class ProgressBar {
  public:
-  // Null: draws nothing. Else a terminal, which must outlive this.
-  explicit ProgressBar(std::ostream* terminal) : terminal_(terminal) {}
+  // Null: draws nothing. Else a terminal, which must outlive this. `what` is
+  // being done, counted in `unit`.
+  explicit ProgressBar(std::ostream* terminal, std::string what = "prefill",
+                       std::string unit = "tokens")
+      : terminal_(terminal), what_(std::move(what)), unit_(std::move(unit)) {}
   // Clears the line.
   ~ProgressBar() { Clear(); }
   ProgressBar(const ProgressBar&) = delete;
@@ -26,6 +31,8 @@ class ProgressBar {
 
  private:
   std::ostream* const terminal_;
+  const std::string what_;
+  const std::string unit_;
   bool drawn_ = false;
 };
 
