@@ -49,15 +49,13 @@ absl::Status CheckRequestId(absl::string_view request_id) {
 }
 
 google::protobuf::Timestamp EncodeTime(absl::Time time) {
+  constexpr int64_t kMicrosPerSecond = 1'000'000;
+  const int64_t micros = absl::ToUnixMicros(time);
+  int64_t rest = micros % kMicrosPerSecond;
+  if (rest < 0) rest += kMicrosPerSecond;
   google::protobuf::Timestamp out;
-  absl::Duration rest = time - absl::UnixEpoch();
-  int64_t seconds = absl::IDivDuration(rest, absl::Seconds(1), &rest);
-  if (rest < absl::ZeroDuration()) {
-    rest += absl::Seconds(1);
-    --seconds;
-  }
-  out.set_seconds(seconds);
-  out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+  out.set_seconds((micros - rest) / kMicrosPerSecond);
+  out.set_nanos(static_cast<int32_t>(rest * 1000));
   return out;
 }
 

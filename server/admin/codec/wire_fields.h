@@ -27,6 +27,8 @@ absl::Status CheckDisplayName(absl::string_view display_name,
 // "request_id", which may be empty.
 absl::Status CheckRequestId(absl::string_view request_id);
 
+// To the microsecond, as the catalog keeps times: what was just made looks as
+// it will after a restart.
 google::protobuf::Timestamp EncodeTime(absl::Time time);
 v1::Failure EncodeFailure(const Failure& failure);
 v1::UploadFormat EncodeFormat(UploadFormat format);
