@@ -36,54 +36,62 @@ absl::Status WithoutPath(const absl::Status& status, const std::string& path) {
 }
 
 RolloutControl::RolloutControl(Catalog* catalog, GateControl* gates,
-                               AdminMetrics* metrics, std::string model)
+                               AdminMetrics* metrics, std::string model,
+                               std::string flag_file)
     : catalog_(catalog),
       gates_(gates),
       metrics_(metrics),
       model_(std::move(model)),
-      flag_gate_set_(gates->routing().stable) {}
+      flag_file_(std::move(flag_file)),
+      flag_gate_set_(gates->routing().stable) {
+  if (!flag_gate_set_.empty()) installed_.insert(flag_gate_set_);
+}
 
 absl::Status RolloutControl::Restore(absl::Time now) {
   MutexLock lock(&mutex_);
   SEER_ASSIGN_OR_RETURN(const Rollout wanted, catalog_->GetRollout(model_));
+  // Nothing is submitted yet, so --gate_set's may make room.
+  SEER_RETURN_IF_ERROR(gates_->SetRouting(GateRouting()));
   std::set<std::string> unusable;
   std::string message;
   for (const std::string& id :
        {wanted.stable, wanted.canary, wanted.previous}) {
     if (id.empty() || unusable.count(id) != 0) continue;
-    const absl::Status loaded = Load(id, wanted);
-    if (loaded.ok()) continue;
     // The previous one is there for comfort, unless it has to serve.
-    if (absl::IsResourceExhausted(loaded) && id == wanted.previous &&
-        unusable.count(wanted.stable) == 0) {
-      continue;
-    }
+    const bool serves =
+        id != wanted.previous || unusable.count(wanted.stable) != 0;
+    const absl::Status loaded = Load(id, wanted, /*may_evict=*/serves);
+    if (loaded.ok()) continue;
+    if (absl::IsResourceExhausted(loaded) && !serves) continue;
     if (!IsUnusable(loaded)) return loaded;
     unusable.insert(id);
     absl::StrAppend(&message, message.empty() ? "" : "; ", id, ": ",
                     loaded.message());
   }
-  Rollout rollout = wanted;
-  if (!unusable.empty()) {
-    Log(LogLevel::kError, "gate sets of the rollout cannot be served",
-        {{"problem", message}});
-    metrics_->CountActivation(ActivationResult::kFallback);
-    absl::StatusOr<Rollout> fallen =
-        catalog_->FallBack(model_, unusable, message, now);
-    if (!fallen.ok()) {
-      Log(LogLevel::kError,
-          "the fallback is served, and could not be written down",
-          {{"error", fallen.status().ToString()}});
-      fallen = WithoutUnusable(wanted, unusable);
-    }
-    rollout = *std::move(fallen);
-  }
+  const Rollout rollout =
+      unusable.empty() ? wanted : FallBack(wanted, unusable, message, now);
+  SEER_RETURN_IF_ERROR(LoadFlags(rollout));
+  const GateRouting routing = RoutingOf(rollout);
   Log(LogLevel::kInfo, "gate sets restored",
-      {{"stable", rollout.stable.empty() ? flag_gate_set_ : rollout.stable},
-       {"canary", rollout.canary},
-       {"canary_fraction", rollout.canary_fraction},
+      {{"stable", routing.stable},
+       {"canary", routing.canary},
+       {"canary_fraction", routing.canary_fraction},
        {"previous", rollout.previous}});
   return Follow(rollout);
+}
+
+Rollout RolloutControl::FallBack(const Rollout& wanted,
+                                 const std::set<std::string>& unusable,
+                                 const std::string& message, absl::Time now) {
+  Log(LogLevel::kError, "gate sets of the rollout cannot be served",
+      {{"problem", message}});
+  metrics_->CountActivation(ActivationResult::kFallback);
+  const absl::StatusOr<Rollout> fallen =
+      catalog_->FallBack(model_, unusable, message, now);
+  if (fallen.ok()) return *fallen;
+  Log(LogLevel::kError, "the fallback is served, and could not be written down",
+      {{"error", fallen.status().ToString()}});
+  return WithoutUnusable(wanted, unusable);
 }
 
 absl::StatusOr<Rollout> RolloutControl::Update(const RolloutChange& change,
@@ -150,10 +158,14 @@ absl::StatusOr<Rollout> RolloutControl::Change(bool validate_only,
 absl::Status RolloutControl::Prepare(const Rollout& next, bool validate_only) {
   for (const std::string& id : {next.stable, next.canary}) {
     const bool serves = id == serving_.stable || id == serving_.canary;
-    if (id.empty() || (serves && installed_.count(id) != 0)) continue;
-    SEER_RETURN_IF_ERROR(validate_only ? Check(id) : Load(id, next));
+    if (id.empty() ||
+        (serves && installed_.count(GateSetName(model_, id)) != 0)) {
+      continue;
+    }
+    SEER_RETURN_IF_ERROR(validate_only ? Check(id)
+                                       : Load(id, next, /*may_evict=*/true));
   }
-  return absl::OkStatus();
+  return validate_only ? absl::OkStatus() : LoadFlags(next);
 }
 
 absl::Status RolloutControl::Verify(const std::string& id) {
@@ -173,19 +185,46 @@ absl::Status RolloutControl::Check(const std::string& id) {
   return facts.ok() ? absl::OkStatus() : Unusable(gate_set, facts.status());
 }
 
-absl::Status RolloutControl::Load(const std::string& id, const Rollout& next) {
+absl::Status RolloutControl::Load(const std::string& id, const Rollout& next,
+                                  bool may_evict) {
   SEER_RETURN_IF_ERROR(Verify(id));
   SEER_ASSIGN_OR_RETURN(const GateSet gate_set, catalog_->GetGateSet(id));
-  absl::StatusOr<GateFileFacts> facts = gates_->Install(gate_set.path);
-  for (const bool even_previous : {false, true}) {
-    if (!absl::IsResourceExhausted(facts.status())) break;
-    if (RemoveUnneeded(next, even_previous)) {
-      facts = gates_->Install(gate_set.path);
-    }
+  const absl::Status installed =
+      Install(gate_set.path, next, may_evict).status();
+  return installed.ok() ? installed : Unusable(gate_set, installed);
+}
+
+absl::Status RolloutControl::LoadFlags(const Rollout& next) {
+  if (!next.stable.empty() || flag_gate_set_.empty() ||
+      installed_.count(flag_gate_set_) != 0) {
+    return absl::OkStatus();
   }
-  if (!facts.ok()) return Unusable(gate_set, facts.status());
-  installed_.insert(id);
-  return absl::OkStatus();
+  const absl::StatusOr<GateFileFacts> facts =
+      Install(flag_file_, next, /*may_evict=*/true);
+  if (facts.ok() && facts->name == flag_gate_set_) return absl::OkStatus();
+  if (absl::IsResourceExhausted(facts.status())) return facts.status();
+  Log(LogLevel::kError, "the gate set of --gate_set does not load any more",
+      {{"error", facts.ok() ? "another file" : facts.status().ToString()}});
+  return WithReason(absl::FailedPreconditionError(
+                        "the gate set of --gate_set does not load any more"),
+                    {"GATE_SET_INVALID", {}, {}});
+}
+
+absl::StatusOr<GateFileFacts> RolloutControl::Install(const std::string& path,
+                                                      const Rollout& next,
+                                                      bool may_evict) {
+  absl::StatusOr<GateFileFacts> facts = gates_->Install(path);
+  // --gate_set's goes before the previous one, which a rollback needs.
+  std::set<std::string> kept = {flag_gate_set_,
+                                GateSetName(model_, serving_.previous),
+                                GateSetName(model_, next.previous)};
+  while (may_evict && absl::IsResourceExhausted(facts.status())) {
+    if (RemoveUnneeded(next, kept)) facts = gates_->Install(path);
+    if (kept.empty()) break;
+    if (kept.erase(flag_gate_set_) == 0) kept.clear();
+  }
+  if (facts.ok()) installed_.insert(facts->name);
+  return facts;
 }
 
 absl::Status RolloutControl::Unusable(const GateSet& gate_set,
@@ -221,34 +260,35 @@ GateRouting RolloutControl::RoutingOf(const Rollout& rollout) const {
 absl::Status RolloutControl::Follow(const Rollout& rollout) {
   const absl::Status routed = gates_->SetRouting(RoutingOf(rollout));
   serving_ = rollout;
+  ShowPrevious(rollout);
   in_step_ = routed.ok();
   if (!routed.ok()) {
     Log(LogLevel::kError, "the engine does not follow the rollout",
         {{"error", routed.ToString()}, {"etag", rollout.etag}});
     return absl::InternalError("the engine does not follow the rollout");
   }
-  RemoveUnneeded(rollout, /*even_previous=*/false);
+  RemoveUnneeded(rollout,
+                 {flag_gate_set_, GateSetName(model_, rollout.previous)});
   return absl::OkStatus();
 }
 
-bool RolloutControl::RemoveUnneeded(const Rollout& next, bool even_previous) {
-  std::set<std::string> needed = {serving_.stable, serving_.canary, next.stable,
-                                  next.canary};
-  if (!even_previous) {
-    needed.insert(serving_.previous);
-    needed.insert(next.previous);
-  }
+bool RolloutControl::RemoveUnneeded(const Rollout& next,
+                                    const std::set<std::string>& kept) {
+  const GateRouting now = gates_->routing();
+  const GateRouting then = RoutingOf(next);
+  std::set<std::string> needed = {now.stable, now.canary, then.stable,
+                                  then.canary};
+  needed.insert(kept.begin(), kept.end());
   bool any = false;
   for (auto it = installed_.begin(); it != installed_.end();) {
-    const std::string name = GateSetName(model_, *it);
-    if (needed.count(*it) != 0 || name == flag_gate_set_) {
+    if (needed.count(*it) != 0) {
       ++it;
       continue;
     }
-    const absl::Status removed = gates_->Remove(name);
+    const absl::Status removed = gates_->Remove(*it);
     if (!removed.ok() && !absl::IsNotFound(removed)) {
       Log(LogLevel::kWarning, "a gate set stays on the device",
-          {{"gate_set", name}, {"error", removed.ToString()}});
+          {{"gate_set", *it}, {"error", removed.ToString()}});
       ++it;
       continue;
     }
@@ -262,14 +302,34 @@ void RolloutControl::Reconcile() {
   MutexLock lock(&mutex_);
   if (in_step_) return;
   for (const std::string& id : {serving_.stable, serving_.canary}) {
-    if (!id.empty()) (void)Load(id, serving_);
+    if (!id.empty()) (void)Load(id, serving_, /*may_evict=*/true);
   }
+  (void)LoadFlags(serving_);
   (void)Follow(serving_);
 }
 
-Rollout RolloutControl::serving() const {
+bool RolloutControl::MakeRoom() {
   MutexLock lock(&mutex_);
-  return serving_;
+  return RemoveUnneeded(serving_, {GateSetName(model_, serving_.previous)}) ||
+         RemoveUnneeded(serving_, {});
+}
+
+void RolloutControl::ShowPrevious(const Rollout& rollout) {
+  PreviousSet shown;
+  if (!rollout.previous.empty()) {
+    const absl::StatusOr<GateSet> gate_set =
+        catalog_->GetGateSet(rollout.previous);
+    if (gate_set.ok()) {
+      shown = {GateSetName(model_, gate_set->id), gate_set->sha256};
+    }
+  }
+  MutexLock lock(&previous_mutex_);
+  previous_ = std::move(shown);
+}
+
+RolloutControl::PreviousSet RolloutControl::previous() const {
+  MutexLock lock(&previous_mutex_);
+  return previous_;
 }
 
 }  // namespace seer

@@ -23,12 +23,12 @@ namespace seer {
 // on the disk and the engine.
 class RolloutControl {
  public:
-  // Everything is borrowed. `model` is the {model} of its name. Nobody else may
+  // Pointers are borrowed. `model` is the {model} of its name. Nobody else may
   // change its rollout or the engine's routing. The gate set that the engine
-  // routes to now (--gate_set) is the stable one as long as the catalog has
-  // none.
+  // routes to now is that of `flag_file` (--gate_set), or none: the stable one
+  // as long as the catalog has none.
   RolloutControl(Catalog* catalog, GateControl* gates, AdminMetrics* metrics,
-                 std::string model);
+                 std::string model, std::string flag_file);
 
   // At start, before the first request: loads what the catalog says and routes
   // to it. What is damaged or does not load is taken out of the rollout,
@@ -53,13 +53,25 @@ class RolloutControl {
   // Where the engine refused to follow, tells it again.
   void Reconcile();
 
-  // What the engine was last told.
-  Rollout serving() const;
+  // Removes from the device one kind of gate set that nobody routes to: of
+  // --gate_set, or the previous one. False: there was none.
+  bool MakeRoom();
+
+  // The gate set that a rollback would make stable; empty: there is none. Waits
+  // for no change that is under way.
+  struct PreviousSet {
+    std::string name;
+    std::string sha256;
+  };
+  PreviousSet previous() const;
 
  private:
   // Writes the change, or only says what it would come to.
   using Write = std::function<absl::StatusOr<Rollout>(bool validate_only)>;
 
+  // What is served without the unusable sets, written down if the disk lets.
+  Rollout FallBack(const Rollout& wanted, const std::set<std::string>& unusable,
+                   const std::string& message, absl::Time now);
   absl::StatusOr<Rollout> Change(bool validate_only, const Write& write)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Loads or checks the gate sets that `next` routes to.
@@ -67,15 +79,23 @@ class RolloutControl {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // As Catalog::VerifyGateSet; one that the disk does not give is damaged too.
   absl::Status Verify(const std::string& id);
-  absl::Status Load(const std::string& id, const Rollout& next)
+  // `may_evict`: what `next` does not need may go for it.
+  absl::Status Load(const std::string& id, const Rollout& next, bool may_evict)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Loads --gate_set's, where `next` has no stable one.
+  absl::Status LoadFlags(const Rollout& next)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<GateFileFacts> Install(const std::string& path,
+                                        const Rollout& next, bool may_evict)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Has the engine serve `rollout` and forget what it does not need for it.
   absl::Status Follow(const Rollout& rollout)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Removes what neither what is served nor `next` needs to route; the previous
-  // set too only where `even_previous`. Whether there was any.
-  bool RemoveUnneeded(const Rollout& next, bool even_previous)
+  // Removes what is not routed to, nor would be by `next`, nor in `kept`, all
+  // by name. Whether there was any.
+  bool RemoveUnneeded(const Rollout& next, const std::set<std::string>& kept)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ShowPrevious(const Rollout& rollout);
   GateRouting RoutingOf(const Rollout& rollout) const;
   absl::StatusOr<Rollout> Counted(absl::StatusOr<Rollout> result,
                                   bool validate_only);
@@ -86,13 +106,17 @@ class RolloutControl {
   GateControl* const gates_;
   AdminMetrics* const metrics_;
   const std::string model_;
+  const std::string flag_file_;
   const std::string flag_gate_set_;  // by name; "": none
 
-  mutable Mutex mutex_;
+  Mutex mutex_;
   Rollout serving_ ABSL_GUARDED_BY(mutex_);
   bool in_step_ ABSL_GUARDED_BY(mutex_) = true;  // with serving_
-  // Ids that were installed here and not removed.
+  // Names of what is there, as far as was asked for here.
   std::set<std::string> installed_ ABSL_GUARDED_BY(mutex_);
+
+  mutable Mutex previous_mutex_;
+  PreviousSet previous_ ABSL_GUARDED_BY(previous_mutex_);
 };
 
 // An error that names a file, without its path: for clients.

@@ -14,6 +14,7 @@
 #include "engine/errors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/admin/rollout/yielding_gates.h"
 #include "tests/testing/engine/recorded_gates.h"
 #include "tests/testing/server/temporary_catalog.h"
 
@@ -51,7 +52,7 @@ class RolloutControlTest : public testing::Test {
       gates_->TakeCalls();
     }
     control_ = std::make_unique<RolloutControl>(&*catalog_, gates_.get(),
-                                                &metrics_, "m");
+                                                &metrics_, "m", flag_file_);
     return control_->Restore(kNow);
   }
   absl::StatusOr<Rollout> Set(const std::string& stable,
@@ -93,7 +94,8 @@ TEST_F(RolloutControlTest, InstallsThenWritesThenRoutes) {
   });
   ASSERT_TRUE(Set(a_).ok());
   EXPECT_THAT(gates_->TakeCalls(),
-              ElementsAre("route   0", "install " + a_, "route " + a_ + "  0"));
+              ElementsAre("route   0", "route   0", "install " + a_,
+                          "route " + a_ + "  0"));
   ASSERT_TRUE(Set(a_, b_, 0.25).ok());
   EXPECT_THAT(gates_->TakeCalls(),
               ElementsAre("install " + b_, "route " + a_ + " " + b_ + " 0.25"));
@@ -105,7 +107,8 @@ TEST_F(RolloutControlTest, InstallsThenWritesThenRoutes) {
   EXPECT_THAT(
       gates_->TakeCalls(),
       ElementsAre("install " + c_, "route " + c_ + "  0", "remove " + a_));
-  EXPECT_EQ(control_->serving().previous, b_);
+  EXPECT_EQ(control_->previous().name, Name(b_));
+  EXPECT_EQ(control_->previous().sha256, DigestOf("gate b"));
 }
 
 TEST_F(RolloutControlTest, RollsBackAndForth) {
@@ -183,6 +186,20 @@ TEST_F(RolloutControlTest, AFullDeviceGivesUpThePreviousSetFirst) {
   EXPECT_EQ(gates_->routing().stable, Name(b_));
   // A rollback finds the previous set in its file.
   ASSERT_TRUE(control_->RollBack("", false, kNow).ok());
+  ASSERT_TRUE(control_->RollBack("", false, kNow).ok());
+  EXPECT_EQ(gates_->routing().stable, Name(a_));
+}
+
+TEST_F(RolloutControlTest, OthersAreGivenTheRoomThatNobodyNeeds) {
+  ASSERT_TRUE(Start(/*num_slots=*/2).ok());
+  ASSERT_TRUE(Set(a_).ok());
+  ASSERT_TRUE(Set(b_).ok());
+  YieldingGates gates(gates_.get(), control_.get());
+  EXPECT_TRUE(gates.Install(catalog_->GetGateSet(c_).value().path).ok());
+  EXPECT_THAT(Installed(), UnorderedElementsAre(Name(b_), Name(c_)));
+  EXPECT_TRUE(absl::IsResourceExhausted(
+      gates.Install(catalog_->GetGateSet(a_).value().path).status()));
+  EXPECT_TRUE(gates.Remove(Name(c_)).ok());
   ASSERT_TRUE(control_->RollBack("", false, kNow).ok());
   EXPECT_EQ(gates_->routing().stable, Name(a_));
 }
@@ -278,16 +295,29 @@ TEST_F(RolloutControlTest, AStartFallsBackLoudly) {
 
 TEST_F(RolloutControlTest, TheFlagsGateSetServesWhileTheCatalogHasNone) {
   flag_file_ = catalog_->GetGateSet(c_).value().path;
-  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Start(/*num_slots=*/2).ok());
   EXPECT_EQ(gates_->routing().stable, Name(c_));
   const absl::Status twice = Set("", c_, 0.5).status();
   EXPECT_TRUE(absl::IsInvalidArgument(twice)) << twice;
   EXPECT_EQ(FieldOf(twice), "canary");
   ASSERT_TRUE(Set("", a_, 0.5).ok());
   EXPECT_EQ(gates_->routing().stable, Name(c_));
+  // It makes room for others, and comes back from its file.
   ASSERT_TRUE(Set(a_).ok());
   ASSERT_TRUE(Set(b_).ok());
+  EXPECT_THAT(Installed(), UnorderedElementsAre(Name(a_), Name(b_)));
   ASSERT_TRUE(Set("").ok());
+  EXPECT_EQ(gates_->routing().stable, Name(c_));
+  EXPECT_EQ(ReasonTextOf(Set(a_, b_, 0.5).status()), "GATE_SLOTS");
+  ASSERT_TRUE(Set(a_).ok());
+  ASSERT_TRUE(Set(a_, b_, 0.5).ok());
+  ASSERT_TRUE(Start(/*num_slots=*/2).ok());
+  EXPECT_THAT(Installed(), UnorderedElementsAre(Name(a_), Name(b_)));
+  Overwrite(a_, "gate x");
+  Overwrite(b_, "gate y");
+  SetLogSink([](absl::string_view) {});
+  ASSERT_TRUE(Start(/*num_slots=*/1).ok());
+  SetLogSink({});
   EXPECT_EQ(gates_->routing().stable, Name(c_));
 }
 
