@@ -54,6 +54,18 @@ absl::string_view AsText(const MappedFile& file) {
           file.bytes().size()};
 }
 
+// `count` of the indices, at least one, spread evenly over them.
+std::vector<int64_t> Spread(const std::vector<int64_t>& indices,
+                            int64_t count) {
+  const int64_t size = static_cast<int64_t>(indices.size());
+  count = std::clamp(count, std::min<int64_t>(size, 1), size);
+  std::vector<int64_t> spread;
+  for (int64_t i = 0; i < count; ++i) {
+    spread.push_back(indices[i * size / count]);
+  }
+  return spread;
+}
+
 CalibrationLoss LossOf(const std::string& name) {
   if (name == "kl_reference") return CalibrationLoss::kKlReference;
   return name == "mse" ? CalibrationLoss::kMse : CalibrationLoss::kKl;
@@ -264,15 +276,11 @@ absl::StatusOr<FinishedJob> JobRun::Finish(const CalibrationResult& result) {
         control_->Publish(std::move(progress));
       });
   JobResult end = {ProgressOf(result.status), QualityOf(result.quality)};
-  // The sequences that the calibrator measured on, as far as its count tells.
-  std::vector<int64_t> indices = result.held_out;
-  const int64_t num_measured =
-      std::max<int64_t>(1, result.quality.num_tokens / job_.spec.sequence_len);
-  if (num_measured < static_cast<int64_t>(indices.size())) {
-    indices.resize(num_measured);
-  }
-  SEER_RETURN_IF_ERROR(
-      measurement.Measure(file.path(), *tokens_, indices, end.quality));
+  SEER_RETURN_IF_ERROR(measurement.Measure(
+      file.path(), *tokens_,
+      Spread(result.held_out,
+             result.quality.num_tokens / job_.spec.sequence_len),
+      end.quality));
   SEER_ASSIGN_OR_RETURN(const GateFileFacts facts,
                         parts_.gates->Validate(file.path()));
   return FinishedJob{std::move(end), FactsOf(facts, job_.spec.model),
