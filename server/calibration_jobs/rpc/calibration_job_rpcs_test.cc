@@ -25,7 +25,7 @@ class CalibrationJobRpcsTest : public testing::Test {
  protected:
   CalibrationJobRpcsTest()
       : metrics_("fake"),
-        rollouts_(&*jobs_.catalog(), &jobs_.gates(), &metrics_, "fake"),
+        rollouts_(&*jobs_.catalog(), &jobs_.gates(), &metrics_, "fake", ""),
         rpcs_(&*jobs_, &jobs_.engine().model()) {
     GateAdminService::Parts parts;
     parts.catalog = &*jobs_.catalog();
