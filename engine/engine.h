@@ -119,6 +119,10 @@ class EngineObserver {
   virtual void OnStep(const StepReport& report) = 0;
   // Time from a cancel (or deadline) to its pages being free.
   virtual void OnCancelled(absl::Duration cancel_to_free) = 0;
+  // A micro-step of a calibration took so long of the device; `beside_requests`
+  // if these had work meanwhile.
+  virtual void OnMicroStep(absl::Duration /*duration*/,
+                           bool /*beside_requests*/) {}
 };
 
 class Engine {

@@ -14,6 +14,8 @@
 #include "engine/gate/policy/gate_table.h"
 #include "engine/gate/policy/policy_resolver.h"
 #include "engine/kv_cache/page_allocator.h"
+#include "engine/llama_engine/background/calibration_work.h"
+#include "engine/llama_engine/background/llama_calibrator.h"
 #include "engine/llama_engine/engine_loop.h"
 #include "engine/llama_engine/gates/gate_slots.h"
 #include "engine/llama_engine/gates/slot_gate_control.h"
@@ -85,6 +87,7 @@ struct LlamaEngine::Rooms {
         inbox(std::make_shared<Inbox>()),
         gate_control(loaded.gate_target, loaded.gates.get(), inbox.get()) {}
 
+  void MakeCalibrator(EngineObserver* observer);
   // Returns when the thread takes requests, or why it does not.
   absl::Status StartThread(EngineObserver* observer);
   absl::Status WarmUpDevice();
@@ -99,9 +102,29 @@ struct LlamaEngine::Rooms {
   Scheduler scheduler;
   std::shared_ptr<Inbox> inbox;
   SlotGateControl gate_control;
+  std::unique_ptr<CalibrationWork> background;
+  std::unique_ptr<LlamaCalibrator> calibrator;
   std::unique_ptr<EngineLoop> loop;
   std::thread thread;
 };
+
+void LlamaEngine::Rooms::MakeCalibrator(EngineObserver* observer) {
+  CalibrationWork::Parts work;
+  work.device = loaded.device.get();
+  work.source = {loaded.model.get(), &loaded.cache, &pages, &scheduler};
+  work.fingerprint = loaded.fingerprint;
+  work.step_bytes = loaded.step_bytes;
+  work.observer = observer;
+  background = std::make_unique<CalibrationWork>(work);
+  LlamaCalibrator::Parts parts;
+  parts.work = background.get();
+  parts.inbox = inbox;
+  parts.fingerprint = loaded.fingerprint;
+  parts.context_len = info.context_len;
+  parts.num_layers = info.num_layers;
+  parts.num_pages = pages.num_pages();
+  calibrator = std::make_unique<LlamaCalibrator>(parts);
+}
 
 absl::Status LlamaEngine::Rooms::WarmUpDevice() {
   if (loaded.device->shares_host_memory()) return absl::OkStatus();
@@ -117,6 +140,7 @@ absl::Status LlamaEngine::Rooms::WarmUpDevice() {
 }
 
 absl::Status LlamaEngine::Rooms::StartThread(EngineObserver* observer) {
+  MakeCalibrator(observer);
   EngineLoop::Parts parts;
   parts.model = loaded.model.get();
   parts.cache = &loaded.cache;
@@ -126,6 +150,7 @@ absl::Status LlamaEngine::Rooms::StartThread(EngineObserver* observer) {
   parts.inbox = inbox.get();
   parts.executor = loaded.executor.get();
   parts.observer = observer;
+  parts.background = background.get();
   parts.slow_reader_timeout = options.slow_reader_timeout;
   loop = std::make_unique<EngineLoop>(parts);
   std::promise<absl::Status> promise;
@@ -208,6 +233,8 @@ absl::StatusOr<std::unique_ptr<TokenStream>> LlamaEngine::Submit(
 }
 
 const ModelInfo& LlamaEngine::model() const { return rooms_->info; }
+
+Calibrator& LlamaEngine::calibrator() { return *rooms_->calibrator; }
 
 std::vector<GateSetInfo> LlamaEngine::gate_sets() const {
   const std::shared_ptr<const GateTable> table = rooms_->loaded.gates->table();

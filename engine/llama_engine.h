@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "engine/calibrator.h"
 #include "engine/engine.h"
 #include "engine/gate_control.h"
 #include "engine/llama_engine_options.h"
@@ -47,6 +48,8 @@ class LlamaEngine : public Engine {
 
   // Lives as long as the engine.
   GateControl& gates();
+  // Lives as long as the engine; runs may outlive it.
+  Calibrator& calibrator();
 
  private:
   struct Rooms;  // everything behind the interface

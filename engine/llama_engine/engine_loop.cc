@@ -52,13 +52,31 @@ void EngineLoop::Run() {
     Sweep(begin);
     if (orders.stop) break;
     const bool computed = RunStep(begin);
-    look_at = computed ? absl::InfinitePast()
-              : runs_.empty()
-                  ? absl::InfiniteFuture()
-                  : std::min(NextLook(begin), orders.drain_deadline);
+    const absl::Time background = RunBackground(computed);
+    look_at =
+        computed ? absl::InfinitePast()
+        : runs_.empty()
+            ? background
+            : std::min({NextLook(begin), orders.drain_deadline, background});
     UpdateStats();
   }
+  if (parts_.background != nullptr) {
+    parts_.background->End(absl::UnavailableError("the engine has stopped"));
+  }
   UpdateStats();
+}
+
+absl::Time EngineLoop::RunBackground(bool computed) {
+  if (parts_.background == nullptr) return absl::InfiniteFuture();
+  absl::Time look_at = absl::InfiniteFuture();
+  if (parts_.inbox->healthy()) {
+    const absl::Status status = parts_.background->RunRound(computed, &look_at);
+    if (!status.ok()) FailEngine(status);
+  }
+  if (!parts_.inbox->healthy()) {
+    parts_.background->End(absl::InternalError("the engine has failed"));
+  }
+  return look_at;
 }
 
 void EngineLoop::Add(std::unique_ptr<RequestRun> run) {
@@ -211,6 +229,9 @@ void EngineLoop::FinishRunning() {
   report.predicted_time = step->predicted_time;
   report.scheduler_time = step->launch_time - step->plan_time;
   parts_.scheduler->RecordStepTime(step->work, report.compute_time);
+  if (parts_.background != nullptr) {
+    parts_.background->RecordStep(report.compute_time);
+  }
   parts_.admission->RecordStep(step->work.prompt_tokens, report.compute_time);
   CountStep(*step, forward->gate_time);
   Deliver(*step);
@@ -220,13 +241,21 @@ void EngineLoop::FinishRunning() {
   if (parts_.observer != nullptr) parts_.observer->OnStep(report);
 }
 
+void EngineLoop::FailEngine(const absl::Status& status) {
+  Log(LogLevel::kError, "the device failed; the engine stops serving",
+      {{"status", status.ToString()}});
+  parts_.inbox->SetUnhealthy();
+  FailAll(absl::InternalError("the engine has failed"), false);
+}
+
 void EngineLoop::FailStep(const RunningStep& step, const absl::Status& status) {
   if (!absl::IsResourceExhausted(status)) {
-    Log(LogLevel::kError, "a step failed; the engine stops serving",
-        {{"status", status.ToString()}});
-    parts_.inbox->SetUnhealthy();
-    FailAll(absl::InternalError("the engine has failed"), false);
+    FailEngine(status);
     return;
+  }
+  // Serving comes first: what a calibration holds may be what is missing.
+  if (parts_.background != nullptr) {
+    parts_.background->EndRun(OutOfMemoryError());
   }
   Log(LogLevel::kError, "a step found no memory; its requests end",
       {{"status", status.ToString()},

@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/kv_cache/kv_cache.h"
 #include "engine/kv_cache/page_allocator.h"
+#include "engine/llama_engine/background/calibration_work.h"
 #include "engine/llama_engine/inbox.h"
 #include "engine/llama_engine/request_run.h"
 #include "engine/llama_engine/running_step.h"
@@ -25,8 +26,9 @@
 namespace seer {
 
 // Takes requests and tasks from the inbox, and steps the model until told to
-// stop: sweep (cancels, deadlines, slow readers), plan, compute, deliver. A
-// cancel is thus seen within one step.
+// stop: sweep (cancels, deadlines, slow readers), plan, compute, deliver; then
+// what may be done in the background. A cancel is thus seen within one step and
+// what came behind it.
 //
 // Where the device works beside the host, a step is planned and launched while
 // the one before runs, and takes the tokens that one draws without their coming
@@ -43,7 +45,8 @@ class EngineLoop {
     Admission* admission = nullptr;
     Inbox* inbox = nullptr;
     Executor* executor = nullptr;
-    EngineObserver* observer = nullptr;  // may be null
+    EngineObserver* observer = nullptr;     // may be null
+    CalibrationWork* background = nullptr;  // may be null
     absl::Duration slow_reader_timeout;
   };
   // Borrows the parts.
@@ -85,6 +88,9 @@ class EngineLoop {
   std::unique_ptr<RunningStep> Launch(const StepPlan& plan, absl::Time begin);
   // Delivers what the running step gave.
   void FinishRunning();
+  // When the loop should come round for what is done in the background.
+  absl::Time RunBackground(bool computed);
+  void FailEngine(const absl::Status& status);
   // A step that found no memory ends its own requests, any other error all.
   void FailStep(const RunningStep& step, const absl::Status& status);
   // Before Deliver: who reads a last event finds its request counted.

@@ -191,6 +191,15 @@ absl::StatusOr<std::unique_ptr<LayerPass>> LlamaModel::BeginLayerPass(
   return LayerPass::Make(Parts(), tokens, kv, pages);
 }
 
+RopeTable LlamaModel::rope() const {
+  RopeTable rope;
+  rope.cos = tensors_->rope_cos.const_data_ptr<float>();
+  rope.sin = tensors_->rope_sin.const_data_ptr<float>();
+  rope.num_positions = tensors_->rope_cos.size(0);
+  rope.head_dim = config_.head_dim;
+  return rope;
+}
+
 ModelParts LlamaModel::Parts() {
   ModelParts parts;
   parts.config = &config_;

@@ -20,6 +20,7 @@
 #include "engine/weights/weight_files.h"
 #include "kernels/dtype.h"
 #include "kernels/paged_kv.h"
+#include "kernels/rope.h"
 
 namespace seer {
 
@@ -87,6 +88,9 @@ class LlamaModel {
   absl::StatusOr<std::unique_ptr<LayerPass>> BeginLayerPass(
       absl::Span<const TokenId> tokens, const PagedKv& kv,
       absl::Span<const int32_t> pages);
+
+  // On the device, of every position of the context.
+  RopeTable rope() const;
 
   const ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }

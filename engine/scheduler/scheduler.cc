@@ -252,13 +252,17 @@ bool Scheduler::IsRunning(RequestId id) const {
 }
 
 void Scheduler::StartWaiting() {
+  waits_for_pages_ = false;
   // Only ever the first in line: passing a request that does not fit could
   // leave it waiting for ever.
   while (!waiting_.empty()) {
     Request& request = *waiting_.front();
     const int64_t num_sequences = NumSequences(request.lengths);
     if (num_sequences_running_ + num_sequences > options_.max_running) return;
-    if (!pages_->TryReserve(PagesNeeded(request.lengths))) return;
+    if (!pages_->TryReserve(PagesNeeded(request.lengths))) {
+      waits_for_pages_ = true;
+      return;
+    }
     const int64_t total = TotalBlocks(request.lengths);
     for (Sequence& choice : request.choices) {
       choice.num_reserved = total - SharedBlocks(request.lengths);

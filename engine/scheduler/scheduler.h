@@ -69,8 +69,8 @@ struct SequenceLengths {
 // its pages are free and its spans gone: do not run the plan after that.
 class Scheduler {
  public:
-  // `options` must be valid; `pages` must outlive this, and is changed by
-  // nobody else.
+  // `options` must be valid; `pages` must outlive this. Who else takes pages
+  // out of it must give them back when waits_for_pages.
   Scheduler(const SchedulerOptions& options, PageAllocator* pages);
   ~Scheduler();
 
@@ -119,6 +119,8 @@ class Scheduler {
   // scored prompt (max_tokens 0) neither.
   void Commit();
 
+  // At the last Plan the first in line would have started, but for pages.
+  bool waits_for_pages() const { return waits_for_pages_; }
   // Started, with pages; false: waiting, or not there.
   bool IsRunning(RequestId id) const;
   int64_t num_requests_running() const { return running_.size(); }
@@ -162,6 +164,7 @@ class Scheduler {
   StepCostModel costs_;
   StepPlan plan_;
   bool plan_open_ = false;
+  bool waits_for_pages_ = false;
   int64_t num_sequences_running_ = 0;
   int64_t backlog_tokens_ = 0;
 };

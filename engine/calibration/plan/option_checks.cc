@@ -1,6 +1,8 @@
 #include "engine/calibration/plan/option_checks.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/utf8.h"
 #include "engine/errors.h"
 #include "engine/gate/gate_design.h"
 
@@ -26,6 +28,12 @@ absl::Status CheckShare(const char* field, double value, double high) {
                       absl::StrCat("must be in (0, ", high, "], is ", value));
 }
 
+// What is to stand in a file's header.
+absl::Status CheckText(const char* field, absl::string_view text) {
+  if (FirstInvalidUtf8(text) == text.size()) return absl::OkStatus();
+  return InvalidField(field, "is not UTF-8");
+}
+
 }  // namespace
 
 absl::Status CheckCalibrationOptions(const CalibrationOptions& options,
@@ -47,6 +55,8 @@ absl::Status CheckCalibrationOptions(const CalibrationOptions& options,
            CheckShare("learning_rate", options.learning_rate, 1.0),
            CheckShare("device_share", options.device_share, 1.0),
            CheckShare("validation_fraction", options.validation_fraction, 0.5),
+           CheckText("dataset_sha256", options.dataset_sha256),
+           CheckText("tool_version", options.tool_version),
        }) {
     if (!status.ok()) return status;
   }

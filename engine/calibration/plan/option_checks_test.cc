@@ -37,6 +37,7 @@ TEST(OptionChecksTest, NamesWhatIsOutOfRange) {
       {"device_share", [](Options& o) { o.device_share = 1.01; }},
       {"device_share", [](Options& o) { o.device_share = kNan; }},
       {"validation_fraction", [](Options& o) { o.validation_fraction = 0.6; }},
+      {"tool_version", [](Options& o) { o.tool_version = "\xff"; }},
       {"loss",
        [](Options& o) {
          o.target = CalibrationTarget::kMass;

@@ -55,22 +55,6 @@ absl::Status Worded(const absl::Status& status) {
   }
 }
 
-absl::StatusOr<std::vector<TokenId>> ReadSequence(
-    const DistillationSetup& setup, int64_t index) {
-  SEER_ASSIGN_OR_RETURN(std::vector<TokenId> tokens,
-                        setup.sequences->Read(index));
-  const int64_t sequence_len = setup.options.sequence_len;
-  const bool is_valid =
-      static_cast<int64_t>(tokens.size()) == sequence_len &&
-      std::all_of(tokens.begin(), tokens.end(), [&setup](TokenId id) {
-        return id >= 0 && id < setup.vocab_size;
-      });
-  if (is_valid) return tokens;
-  return absl::InvalidArgumentError(
-      absl::StrCat("sequence ", index, " of the dataset is not ", sequence_len,
-                   " ids of the model's vocabulary"));
-}
-
 std::vector<int64_t> FirstOf(const std::vector<int64_t>& all, int64_t most) {
   const int64_t count = std::min(static_cast<int64_t>(all.size()), most);
   return {all.begin(), all.begin() + count};
@@ -103,8 +87,26 @@ absl::StatusOr<MicroStepKind> DistillationRun::NextMicroStep() {
   return Worded(kind.status());
 }
 
-absl::StatusOr<MicroStepKind> DistillationRun::Dispatch() {
+MicroStepKind DistillationRun::next_kind() const {
   if (saving_ != nullptr || (wants_checkpoint_ && IsBetweenSteps())) {
+    return MicroStepKind::kSave;
+  }
+  switch (stage_) {
+    case Stage::kSetUp:
+      return MicroStepKind::kSetUp;
+    case Stage::kTraining:
+      return in_step_ == setup_.options.sequences_per_step
+                 ? MicroStepKind::kUpdate
+                 : MicroStepKind::kSpan;
+    case Stage::kExporting:
+      return MicroStepKind::kExport;
+    default:
+      return MicroStepKind::kSpan;
+  }
+}
+
+absl::StatusOr<MicroStepKind> DistillationRun::Dispatch() {
+  if (next_kind() == MicroStepKind::kSave) {
     SEER_RETURN_IF_ERROR(SaveLayer());
     return MicroStepKind::kSave;
   }
@@ -189,10 +191,16 @@ int64_t DistillationRun::NumValidationsLeft() const {
 absl::StatusOr<bool> DistillationRun::BeginSequence(int64_t index,
                                                     int64_t border,
                                                     bool wants_mass) {
-  absl::StatusOr<std::vector<TokenId>> tokens = ReadSequence(setup_, index);
-  read_failed_ = !tokens.ok();
-  SEER_RETURN_IF_ERROR(tokens.status());
-  return pass_.Begin(*std::move(tokens), border, wants_mass);
+  if (tokens_.empty()) {
+    absl::StatusOr<std::vector<TokenId>> tokens = ReadSequence(setup_, index);
+    read_failed_ = !tokens.ok();
+    SEER_RETURN_IF_ERROR(tokens.status());
+    tokens_ = *std::move(tokens);
+  }
+  SEER_ASSIGN_OR_RETURN(const bool begun,
+                        pass_.Begin(tokens_, border, wants_mass));
+  if (begun) tokens_.clear();
+  return begun;
 }
 
 absl::StatusOr<MicroStepKind> DistillationRun::Train() {

@@ -5,8 +5,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,15 +13,11 @@
 #include "engine/calibration/files/run_checkpoint.h"
 #include "engine/calibration/files/tensor_file.h"
 #include "engine/calibration/plan/sequence_order.h"
-#include "engine/calibration/plan/tile_spans.h"
+#include "engine/calibration/run/distillation_setup.h"
 #include "engine/calibration/run/layer_measurement.h"
-#include "engine/calibration/run/layer_source.h"
 #include "engine/calibration/run/loss_history.h"
 #include "engine/calibration/run/sequence_pass.h"
 #include "engine/calibrator.h"
-#include "engine/device/device.h"
-#include "engine/gate/gate.h"
-#include "kernels/rope.h"
 
 namespace seer {
 
@@ -30,20 +25,6 @@ namespace seer {
 // kWait, which is none: the source had no memory for the next sequence.
 enum class MicroStepKind { kSetUp, kSpan, kUpdate, kSave, kExport, kWait };
 constexpr int kNumMicroStepKinds = 6;
-
-struct DistillationSetup {
-  CalibrationOptions options;  // as CheckCalibrationOptions wants them
-  std::shared_ptr<const TokenSequences> sequences;  // as CheckSequences
-  // Of the base model. Rope, device and source outlive the run.
-  GateShape shape;
-  RopeTable rope;  // on the device, of every position
-  std::string fingerprint;
-  int32_t vocab_size = 0;
-  Device* device = nullptr;
-  LayerSource* source = nullptr;
-  SpanLimits limits;
-  std::optional<RunState> resumed;  // what the run goes on from
-};
 
 struct DistillationResult {
   TensorFile file;  // the gate set's
@@ -66,6 +47,7 @@ struct DistillationResult {
 class DistillationRun {
  public:
   explicit DistillationRun(DistillationSetup setup);
+
   ~DistillationRun();
 
   // The next micro-step of a run that is not done; its work is enqueued, and
@@ -74,6 +56,8 @@ class DistillationRun {
   // RESOURCE_EXHAUSTED, OUT_OF_MEMORY. INVALID_ARGUMENT, CHECKPOINT_DAMAGED.
   // INTERNAL. What reading a sequence answered.
   absl::StatusOr<MicroStepKind> NextMicroStep();
+  // What that will do; not known to it is whether the source has memory.
+  MicroStepKind next_kind() const;
 
   bool is_done() const { return stage_ == Stage::kDone; }
   // Once, of a run that is done.
@@ -148,6 +132,7 @@ class DistillationRun {
   std::unique_ptr<RunState> saving_;  // layers [0, save_layer_) are in it
   int32_t save_layer_ = 0;
   std::unique_ptr<RunState> saved_;
+  std::vector<TokenId> tokens_;  // read, and not begun with; or none
   bool read_failed_ = false;
 };
 

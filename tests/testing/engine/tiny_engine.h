@@ -34,10 +34,14 @@ class CountingObserver : public EngineObserver {
     if (report.prompt_tokens > 0 && report.decode_rows > 0) ++mixed_steps;
   }
   void OnCancelled(absl::Duration) override { ++cancels; }
+  void OnMicroStep(absl::Duration, bool beside_requests) override {
+    if (beside_requests) ++micro_steps_beside;
+  }
 
   std::atomic<int> steps{0};
   std::atomic<int> mixed_steps{0};
   std::atomic<int> cancels{0};
+  std::atomic<int> micro_steps_beside{0};
 };
 
 class TinyEngineTest : public testing::Test {

@@ -11,11 +11,15 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "engine/calibrator.h"
 #include "engine/device/cpu_device.h"
 #include "engine/engine.h"
 #include "engine/event_stream/event_stream.h"
+#include "engine/llama_engine/background/calibration_work.h"
+#include "engine/llama_engine/background/llama_calibrator.h"
 #include "engine/llama_engine/engine_loop.h"
 #include "engine/model/aten_executor.h"
 #include "engine/tokenizer/stop_strings.h"
@@ -28,15 +32,19 @@
 
 namespace seer {
 
-// Rows of generated tokens that were computed.
+// Rows of generated tokens that were computed, and micro-steps beside requests.
 class RowCounter final : public EngineObserver {
  public:
   void OnStep(const StepReport& report) override {
     decode_rows += report.decode_rows;
   }
   void OnCancelled(absl::Duration) override {}
+  void OnMicroStep(absl::Duration, bool beside_requests) override {
+    if (beside_requests) ++micro_steps_beside;
+  }
 
   int64_t decode_rows = 0;
+  int64_t micro_steps_beside = 0;
 };
 
 class TinyLoop {
@@ -62,6 +70,12 @@ class TinyLoop {
     parts.executor = executor;
     parts.observer = &rows_;
     parts.slow_reader_timeout = absl::Seconds(30);
+    CalibrationWork::Parts work;
+    work.device = device;
+    work.source = {model_.get(), &cache_, &pages_, &scheduler_};
+    work.observer = &rows_;
+    background_ = std::make_unique<CalibrationWork>(work);
+    parts.background = background_.get();
     loop_ = std::make_unique<EngineLoop>(parts);
   }
   ~TinyLoop() { Stop(); }
@@ -102,6 +116,20 @@ class TinyLoop {
     return Gather(*Submit(std::move(request)));
   }
 
+  // A run whose options are in range.
+  absl::StatusOr<std::unique_ptr<CalibrationRun>> Calibrate(
+      const CalibrationOptions& options,
+      std::shared_ptr<const TokenSequences> sequences) {
+    LlamaCalibrator::Parts parts;
+    parts.work = background_.get();
+    // Not owned.
+    parts.inbox = std::shared_ptr<Inbox>(std::shared_ptr<Inbox>(), &inbox_);
+    parts.context_len = model_->config().context_len;
+    parts.num_layers = model_->config().num_layers;
+    parts.num_pages = pages_.num_pages();
+    return LlamaCalibrator(parts).Start(options, std::move(sequences), "");
+  }
+
   EngineLoop& loop() { return *loop_; }
   Inbox& inbox() { return inbox_; }
   const Admission& admission() const { return admission_; }
@@ -117,6 +145,7 @@ class TinyLoop {
   Scheduler scheduler_{SchedulerOptions(), &pages_};
   Admission admission_{AdmissionOptions()};
   Inbox inbox_;
+  std::unique_ptr<CalibrationWork> background_;
   std::unique_ptr<EngineLoop> loop_;
   std::thread thread_;
 };

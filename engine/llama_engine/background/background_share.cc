@@ -1,0 +1,36 @@
+#include "engine/llama_engine/background/background_share.h"
+
+#include <algorithm>
+
+namespace seer {
+namespace {
+
+constexpr double kMostShare = 0.99;
+
+double EarnedASecond(double share) {
+  const double bounded = std::min(share, kMostShare);
+  return bounded / (1.0 - bounded);
+}
+
+}  // namespace
+
+BackgroundShare::BackgroundShare(double share)
+    : earned_a_second_(EarnedASecond(share)) {}
+
+void BackgroundShare::RecordServing(absl::Duration duration) {
+  const absl::Duration earned = duration * earned_a_second_;
+  credit_ = std::min(credit_ + earned, std::max(earned, wanted_));
+}
+
+bool BackgroundShare::Take(absl::Duration expected) {
+  wanted_ = expected;
+  if (credit_ < expected) return false;
+  credit_ -= expected;
+  return true;
+}
+
+void BackgroundShare::Correct(absl::Duration expected, absl::Duration actual) {
+  credit_ += expected - actual;
+}
+
+}  // namespace seer

@@ -1,0 +1,245 @@
+#include "engine/llama_engine/background/calibration_work.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+#include "engine/errors.h"
+#include "kernels/ragged_batch.h"
+
+namespace seer {
+namespace {
+
+// How soon it is looked again whether there is memory, when nothing else
+// happens.
+constexpr absl::Duration kMemoryWait = absl::Milliseconds(20);
+
+absl::Status OutOfMemory(absl::string_view message) {
+  return WithReason(absl::ResourceExhaustedError(message),
+                    {"OUT_OF_MEMORY", std::nullopt, std::nullopt});
+}
+
+GateShape GateShapeOf(const LlamaModel& model) {
+  const ModelConfig& config = model.config();
+  GateShape shape;
+  shape.num_layers = config.num_layers;
+  shape.num_query_heads = config.num_query_heads;
+  shape.num_kv_heads = config.num_kv_heads;
+  shape.head_dim = config.head_dim;
+  shape.dtype = model.dtype();
+  return shape;
+}
+
+// So many tiles of the whole depth take the memory of the largest span.
+int64_t TilesOfWholeDepth(const SpanLimits& limits, int64_t num_blocks) {
+  int64_t most = 1;
+  for (const TileSpan& span : CutIntoSpans(num_blocks, 0, limits)) {
+    most =
+        std::max(most, (span.size() * span.last + num_blocks - 1) / num_blocks);
+  }
+  return most;
+}
+
+}  // namespace
+
+CalibrationWork::CalibrationWork(const Parts& parts)
+    : parts_(parts), source_(parts.source), timer_(parts.device) {}
+
+CalibrationWork::~CalibrationWork() = default;
+
+absl::Status CalibrationWork::Offer(CalibrationOrder order) {
+  MutexLock lock(&mutex_);
+  SEER_RETURN_IF_ERROR(ended_);
+  if (newest_ != nullptr && !newest_->is_over()) {
+    return WithReason(
+        absl::FailedPreconditionError("another calibration is under way"),
+        {"BUSY", std::nullopt, std::nullopt});
+  }
+  newest_ = order.channel;
+  offered_ = std::move(order);
+  return absl::OkStatus();
+}
+
+void CalibrationWork::RecordStep(absl::Duration duration) {
+  if (run_ != nullptr) run_->share.RecordServing(duration);
+}
+
+void CalibrationWork::TakeOrders() {
+  if (run_ != nullptr && run_->channel->is_abandoned()) run_.reset();
+  if (run_ != nullptr) return;
+  std::optional<CalibrationOrder> order;
+  {
+    MutexLock lock(&mutex_);
+    order = std::exchange(offered_, std::nullopt);
+  }
+  if (!order.has_value() || order->channel->is_abandoned()) return;
+  const std::shared_ptr<CalibrationChannel> channel = order->channel;
+  const absl::Status begun = Begin(*std::move(order));
+  if (!begun.ok()) channel->PushError(begun);
+}
+
+absl::Status CalibrationWork::CheckMemory(
+    const DistillationSetup& setup) const {
+  const absl::StatusOr<int64_t> free = parts_.device->FreeBytes();
+  if (absl::IsUnimplemented(free.status())) return absl::OkStatus();
+  SEER_RETURN_IF_ERROR(free.status());
+  const int64_t len = setup.options.sequence_len;
+  const int64_t needed =
+      DistillationBytes(setup) +
+      parts_.source.model->LayerPassBytes(
+          len, TilesOfWholeDepth(setup.limits, NumBlocks(len)));
+  if (needed <= *free - parts_.step_bytes) return absl::OkStatus();
+  return OutOfMemory(absl::StrCat(
+      "a calibration of sequences of ", len, " tokens takes ", needed,
+      " bytes of the device's memory; ", *free, " are free, ",
+      parts_.step_bytes, " of them for steps: lower kv_memory_fraction"));
+}
+
+absl::Status CalibrationWork::Begin(CalibrationOrder order) {
+  const LlamaModel& model = *parts_.source.model;
+  DistillationSetup setup;
+  setup.options = std::move(order.options);
+  setup.sequences = std::move(order.sequences);
+  setup.shape = GateShapeOf(model);
+  setup.rope = model.rope();
+  setup.fingerprint = parts_.fingerprint;
+  setup.vocab_size = model.config().vocab_size;
+  setup.device = parts_.device;
+  setup.source = &source_;
+  setup.limits = SpanLimitsFor(model);
+  setup.resumed = std::move(order.resumed);
+  SEER_RETURN_IF_ERROR(CheckMemory(setup));
+  const double share = setup.options.device_share;
+  run_.reset(new Run{std::move(order.channel),
+                     std::make_unique<DistillationRun>(std::move(setup)),
+                     BackgroundShare(share), CalibrationPace()});
+  Log(LogLevel::kInfo, "a calibration begins",
+      {{"design", run_->distillation->options().design},
+       {"step", run_->distillation->status().step},
+       {"steps", run_->distillation->options().steps}});
+  return absl::OkStatus();
+}
+
+absl::Status CalibrationWork::RunRound(bool has_computed, absl::Time* look_at) {
+  *look_at = absl::InfiniteFuture();
+  TakeOrders();
+  SEER_RETURN_IF_ERROR(Collect());
+  if (run_ == nullptr) return absl::OkStatus();
+  if (run_->channel->TakeCheckpointRequest()) {
+    run_->distillation->RequestCheckpoint();
+  }
+  if (parts_.source.scheduler->waits_for_pages() &&
+      run_->distillation->holds_memory()) {
+    run_->distillation->GiveMemoryBack();
+    *look_at = absl::InfinitePast();
+    return absl::OkStatus();
+  }
+  beside_requests_ = has_computed;
+  if (!has_computed) {
+    SEER_RETURN_IF_ERROR(RunMicroStep(absl::ZeroDuration()));
+    SEER_RETURN_IF_ERROR(Collect());
+    if (run_ == nullptr) {
+      *look_at = absl::InfinitePast();
+      return absl::OkStatus();
+    }
+    run_->share.RecordIdle();
+    *look_at = run_->waits_for_memory ? absl::Now() + kMemoryWait
+                                      : absl::InfinitePast();
+    return absl::OkStatus();
+  }
+  while (run_ != nullptr) {
+    const absl::Duration expected =
+        timer_.Expected(run_->distillation->next_kind());
+    if (!run_->share.Take(expected)) break;
+    SEER_RETURN_IF_ERROR(RunMicroStep(expected));
+    // What the host itself does is done.
+    if (parts_.device->shares_host_memory()) SEER_RETURN_IF_ERROR(Collect());
+    if (run_ != nullptr && run_->waits_for_memory) break;
+    // Of a kind whose time is not known yet one at a time will do.
+    if (expected <= absl::ZeroDuration()) break;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CalibrationWork::RunMicroStep(absl::Duration expected) {
+  DistillationRun& distillation = *run_->distillation;
+  const int64_t left = distillation.num_token_layers_left();
+  timer_.Begin();
+  const absl::StatusOr<MicroStepKind> kind = distillation.NextMicroStep();
+  if (!kind.ok()) {
+    EndRun(kind.status());
+    // A fault of the device shows again where it is asked.
+    return absl::IsInternal(kind.status()) ? parts_.device->Synchronize()
+                                           : absl::OkStatus();
+  }
+  run_->waits_for_memory = *kind == MicroStepKind::kWait;
+  if (run_->waits_for_memory) {
+    run_->share.Correct(expected, absl::ZeroDuration());
+    return absl::OkStatus();
+  }
+  timer_.End(*kind, expected);
+  run_->work_done +=
+      std::max<int64_t>(0, left - distillation.num_token_layers_left());
+  ReportStatus();
+  if (std::unique_ptr<RunState> state = distillation.TakeCheckpoint()) {
+    run_->channel->PushCheckpoint(std::move(state));
+  }
+  if (distillation.is_done()) {
+    run_->channel->PushResult(distillation.TakeResult());
+    Log(LogLevel::kInfo, "a calibration is done", {});
+    run_.reset();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CalibrationWork::Collect() {
+  std::vector<MicroStepTimer::Timed> timed;
+  SEER_RETURN_IF_ERROR(timer_.Collect(&timed));
+  for (const MicroStepTimer::Timed& step : timed) {
+    if (run_ != nullptr) run_->share.Correct(step.expected, step.actual);
+    if (parts_.observer != nullptr) {
+      parts_.observer->OnMicroStep(step.actual, beside_requests_);
+    }
+  }
+  return absl::OkStatus();
+}
+
+void CalibrationWork::ReportStatus() {
+  const DistillationRun& distillation = *run_->distillation;
+  run_->pace.Record(absl::Now(), run_->work_done);
+  const double pace = run_->pace.PerSecond();
+  CalibrationStatus status = distillation.status();
+  status.tokens_per_second = pace / parts_.source.model->config().num_layers;
+  if (pace > 0.0) {
+    status.time_left = absl::Seconds(
+        static_cast<double>(distillation.num_token_layers_left()) / pace);
+  }
+  run_->channel->SetStatus(std::move(status));
+}
+
+void CalibrationWork::EndRun(const absl::Status& status) {
+  if (run_ == nullptr) return;
+  Log(LogLevel::kWarning, "a calibration ends early",
+      {{"status", status.ToString()}});
+  const std::shared_ptr<CalibrationChannel> channel = run_->channel;
+  run_.reset();
+  channel->PushError(status);
+}
+
+void CalibrationWork::End(const absl::Status& status) {
+  std::optional<CalibrationOrder> offered;
+  {
+    MutexLock lock(&mutex_);
+    if (!ended_.ok()) return;
+    ended_ = status;
+    offered = std::exchange(offered_, std::nullopt);
+  }
+  if (offered.has_value()) offered->channel->PushError(status);
+  EndRun(status);
+}
+
+}  // namespace seer

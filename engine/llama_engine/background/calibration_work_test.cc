@@ -1,0 +1,162 @@
+#include "engine/llama_engine/background/calibration_work.h"
+
+#include <atomic>
+#include <memory>
+#include <new>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "engine/calibrator.h"
+#include "engine/device/cpu_device.h"
+#include "engine/errors.h"
+#include "engine/model/aten_executor.h"
+#include "gtest/gtest.h"
+#include "tests/testing/engine/split_device.h"
+#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny_loop.h"
+#include "tests/testing/server/gathered_reply.h"
+
+namespace seer {
+namespace {
+
+// 4 tiles: spans are the same on the CPU and on a device of its own memory.
+constexpr int64_t kLen = 250;
+
+class RandomSequences final : public TokenSequences {
+ public:
+  int64_t num_sequences() const override { return 5; }
+  absl::StatusOr<std::vector<TokenId>> Read(int64_t index) const override {
+    std::mt19937_64 random(index + 1);
+    std::vector<TokenId> tokens(kLen);
+    for (TokenId& token : tokens) {
+      token = static_cast<TokenId>(random() % kTinyLlamaVocabSize);
+    }
+    return tokens;
+  }
+};
+
+CalibrationOptions SmallRun() {
+  CalibrationOptions options;
+  options.steps = 12;
+  options.warmup_steps = 2;
+  options.sequences_per_step = 3;
+  options.sequence_len = kLen;
+  options.learning_rate = 0.01;
+  return options;
+}
+
+GenerationRequest LongRequest() {
+  GenerationRequest request;
+  request.prompt = std::vector<TokenId>(100, 7);
+  request.max_tokens = 40;
+  request.sampling.temperature = 0;
+  request.ignore_eos = true;
+  return request;
+}
+
+std::unique_ptr<CalibrationRun> Begin(TinyLoop& loop,
+                                      const CalibrationOptions& options) {
+  auto run = loop.Calibrate(options, std::make_shared<RandomSequences>());
+  EXPECT_TRUE(run.ok()) << run.status();
+  return *std::move(run);
+}
+
+CalibrationEvent End(CalibrationRun& run) {
+  std::optional<CalibrationEvent> event =
+      run.Next(absl::Now() + absl::Minutes(1));
+  return event.has_value() ? *std::move(event)
+                           : absl::DeadlineExceededError("no event");
+}
+
+std::string File(CalibrationRun& run) {
+  const CalibrationEvent event = End(run);
+  const auto* result = std::get_if<CalibrationResult>(&event);
+  EXPECT_NE(result, nullptr) << std::get<absl::Status>(event);
+  return result == nullptr ? "" : result->file;
+}
+
+class CalibrationWorkTest : public testing::Test {
+ protected:
+  AtenExecutor executor_{1};
+  SplitDevice device_{&executor_};
+  TinyLoop loop_{&executor_, &device_};
+};
+
+TEST_F(CalibrationWorkTest, BehindStepsItComesOutTheSame) {
+  std::string on_cpu;
+  {
+    CpuDevice cpu(&executor_);
+    TinyLoop loop(&executor_, &cpu);
+    const auto run = Begin(loop, SmallRun());
+    loop.Start();
+    on_cpu = File(*run);
+    loop.Stop();
+  }
+  std::vector<TokenId> expected;
+  std::atomic<bool> done{false};
+  std::string beside;
+  const auto first = loop_.Submit(LongRequest());
+  loop_.Start();
+  expected = Gather(*first).choices[0].token_ids;
+  const auto run = Begin(loop_, SmallRun());
+  std::thread waiter([&] {
+    beside = File(*run);
+    done = true;
+  });
+  for (int i = 0; i == 0 || !done; ++i) {
+    EXPECT_EQ(loop_.Complete(LongRequest()).choices[0].token_ids, expected);
+  }
+  waiter.join();
+  loop_.Stop();
+  EXPECT_TRUE(beside == on_cpu);
+  EXPECT_GT(loop_.rows().micro_steps_beside, 0);
+  EXPECT_EQ(loop_.loop().Stats().pages_used, 0);
+}
+
+TEST_F(CalibrationWorkTest, AFaultOfTheDeviceEndsBoth) {
+  int num_uploads = 0;
+  device_.set_on_upload([&] {
+    if (++num_uploads == 10) {
+      device_.FailWith(absl::InternalError("CUDA: a fault"));
+    }
+  });
+  const auto run = Begin(loop_, SmallRun());
+  loop_.Start();
+  const CalibrationEvent event = End(*run);
+  ASSERT_TRUE(std::holds_alternative<absl::Status>(event));
+  EXPECT_EQ(std::get<absl::Status>(event).code(), absl::StatusCode::kInternal);
+  loop_.Stop();
+  EXPECT_FALSE(loop_.inbox().healthy());
+  EXPECT_EQ(loop_.Calibrate(SmallRun(), std::make_shared<RandomSequences>())
+                .status()
+                .code(),
+            absl::StatusCode::kInternal);
+}
+
+TEST_F(CalibrationWorkTest, WithoutMemoryOnlyTheRunEnds) {
+  std::atomic<int> num_uploads{0};
+  device_.set_on_upload([&] {
+    if (++num_uploads == 10) throw std::bad_alloc();
+  });
+  const auto run = Begin(loop_, SmallRun());
+  loop_.Start();
+  const CalibrationEvent event = End(*run);
+  ASSERT_TRUE(std::holds_alternative<absl::Status>(event));
+  const absl::Status status = std::get<absl::Status>(event);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(ReasonOf(status).value_or(ErrorReason()).reason, "OUT_OF_MEMORY");
+  const GatheredReply reply = loop_.Complete(LongRequest());
+  EXPECT_TRUE(reply.summary.has_value()) << reply.status;
+  loop_.Stop();
+  EXPECT_TRUE(loop_.inbox().healthy());
+  EXPECT_EQ(loop_.loop().Stats().pages_used, 0);
+}
+
+}  // namespace
+}  // namespace seer
