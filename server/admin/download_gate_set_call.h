@@ -48,7 +48,7 @@ class DownloadGateSetCall final
   grpc::ByteBuffer chunk_;  // being written
 
   // The workers' alone.
-  GateSet gate_set_;
+  GateSetRecord gate_set_;
   std::optional<SequentialFile> file_;
   Sha256 digest_;
   int64_t offset_ = 0;  // bytes sent

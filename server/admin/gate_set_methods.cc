@@ -15,11 +15,11 @@ GateSetMethods::GateSetMethods(Catalog* catalog, RolloutControl* rollouts,
                                std::string model)
     : catalog_(catalog), rollouts_(rollouts), model_(std::move(model)) {}
 
-absl::StatusOr<GateSet> GateSetMethods::Find(const std::string& name,
-                                             AdminCall& call) {
+absl::StatusOr<GateSetRecord> GateSetMethods::Find(const std::string& name,
+                                                   AdminCall& call) {
   call.SetResource(name);
   SEER_ASSIGN_OR_RETURN(const GateSetKey key, ParseGateSetName(name, "name"));
-  absl::StatusOr<GateSet> gate_set = catalog_->GetGateSet(key.id);
+  absl::StatusOr<GateSetRecord> gate_set = catalog_->GetGateSet(key.id);
   if (absl::IsNotFound(gate_set.status()) ||
       (gate_set.ok() && gate_set->facts.model != key.model)) {
     return NoSuch("GateSet", name);
@@ -29,7 +29,8 @@ absl::StatusOr<GateSet> GateSetMethods::Find(const std::string& name,
 
 absl::StatusOr<v1::GateSet> GateSetMethods::GetGateSet(
     const v1::GetGateSetRequest& request, AdminCall& call) {
-  SEER_ASSIGN_OR_RETURN(const GateSet gate_set, Find(request.name(), call));
+  SEER_ASSIGN_OR_RETURN(const GateSetRecord gate_set,
+                        Find(request.name(), call));
   SEER_ASSIGN_OR_RETURN(const Rollout rollout,
                         catalog_->GetRollout(gate_set.facts.model));
   return EncodeGateSet(gate_set, rollout);
@@ -42,11 +43,11 @@ absl::StatusOr<v1::ListGateSetsResponse> GateSetMethods::ListGateSets(
                         ParseModelName(request.parent(), "parent"));
   SEER_ASSIGN_OR_RETURN(const PageRequest page,
                         DecodePage(request.page_size(), request.page_token()));
-  SEER_ASSIGN_OR_RETURN(const Page<GateSet> gate_sets,
+  SEER_ASSIGN_OR_RETURN(const Page<GateSetRecord> gate_sets,
                         catalog_->ListGateSets(model, page));
   SEER_ASSIGN_OR_RETURN(const Rollout rollout, catalog_->GetRollout(model));
   v1::ListGateSetsResponse response;
-  for (const GateSet& gate_set : gate_sets.items) {
+  for (const GateSetRecord& gate_set : gate_sets.items) {
     *response.add_gate_sets() = EncodeGateSet(gate_set, rollout);
   }
   response.set_next_page_token(gate_sets.next_token);
@@ -55,14 +56,16 @@ absl::StatusOr<v1::ListGateSetsResponse> GateSetMethods::ListGateSets(
 
 absl::StatusOr<google::protobuf::Empty> GateSetMethods::DeleteGateSet(
     const v1::DeleteGateSetRequest& request, AdminCall& call) {
-  SEER_ASSIGN_OR_RETURN(const GateSet gate_set, Find(request.name(), call));
+  SEER_ASSIGN_OR_RETURN(const GateSetRecord gate_set,
+                        Find(request.name(), call));
   SEER_RETURN_IF_ERROR(catalog_->DeleteGateSet(gate_set.id));
   return google::protobuf::Empty();
 }
 
 absl::StatusOr<v1::ValidateGateSetResponse> GateSetMethods::ValidateGateSet(
     const v1::ValidateGateSetRequest& request, AdminCall& call) {
-  SEER_ASSIGN_OR_RETURN(const GateSet gate_set, Find(request.name(), call));
+  SEER_ASSIGN_OR_RETURN(const GateSetRecord gate_set,
+                        Find(request.name(), call));
   v1::ValidateGateSetResponse response;
   if (gate_set.facts.model != model_) {
     *response.mutable_problem() = EncodeFailure(
@@ -75,7 +78,8 @@ absl::StatusOr<v1::ValidateGateSetResponse> GateSetMethods::ValidateGateSet(
     return response;
   }
   if (!absl::IsFailedPrecondition(checked)) return checked;
-  SEER_ASSIGN_OR_RETURN(const GateSet now, catalog_->GetGateSet(gate_set.id));
+  SEER_ASSIGN_OR_RETURN(const GateSetRecord now,
+                        catalog_->GetGateSet(gate_set.id));
   const auto reason = ReasonOf(checked);
   const bool unreadable = reason && reason->reason == "DAMAGED";
   *response.mutable_problem() = EncodeFailure(now.damage.value_or(Failure{

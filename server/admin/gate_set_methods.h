@@ -40,7 +40,7 @@ class GateSetMethods {
 
  private:
   // By its name; of any model that the catalog has known.
-  absl::StatusOr<GateSet> Find(const std::string& name, AdminCall& call);
+  absl::StatusOr<GateSetRecord> Find(const std::string& name, AdminCall& call);
   // NOT_FOUND: a rollout of a model that is not served.
   absl::Status CheckRolloutName(const std::string& name,
                                 absl::string_view field, AdminCall& call);

@@ -99,7 +99,7 @@ absl::StatusOr<v1::FinalizeUploadResponse> UploadMethods::ResultOf(
 }
 
 absl::StatusOr<v1::GateSet> UploadMethods::Encoded(
-    absl::StatusOr<GateSet> gate_set) {
+    absl::StatusOr<GateSetRecord> gate_set) {
   SEER_RETURN_IF_ERROR(gate_set.status());
   SEER_ASSIGN_OR_RETURN(const Rollout rollout, catalog_->GetRollout(model_));
   return EncodeGateSet(*gate_set, rollout);
@@ -124,7 +124,7 @@ absl::StatusOr<Dataset> UploadMethods::FinishDataset(const SealedUpload& sealed,
   return catalog_->FinishDataset(upload.id, *facts, absl::Now());
 }
 
-absl::StatusOr<GateSet> UploadMethods::FinishGateSet(
+absl::StatusOr<GateSetRecord> UploadMethods::FinishGateSet(
     const SealedUpload& sealed) {
   const Upload& upload = sealed.upload;
   const absl::StatusOr<GateFileFacts> facts = gates_->Validate(sealed.path);

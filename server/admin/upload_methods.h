@@ -47,11 +47,11 @@ class UploadMethods {
   absl::StatusOr<v1::FinalizeUploadResponse> ResultOf(const Upload& upload);
   absl::StatusOr<Dataset> FinishDataset(const SealedUpload& sealed,
                                         const AdminCall& call);
-  absl::StatusOr<GateSet> FinishGateSet(const SealedUpload& sealed);
+  absl::StatusOr<GateSetRecord> FinishGateSet(const SealedUpload& sealed);
   // Fails the upload for its content, and is the answer to the caller.
   absl::Status Fail(const Upload& upload, const Failure& failure,
                     absl::Status answer);
-  absl::StatusOr<v1::GateSet> Encoded(absl::StatusOr<GateSet> gate_set);
+  absl::StatusOr<v1::GateSet> Encoded(absl::StatusOr<GateSetRecord> gate_set);
 
   Catalog* const catalog_;
   const GateControl* const gates_;

@@ -270,7 +270,7 @@ absl::Status CalibrationJobs::LeaveOff() {
 absl::Status CalibrationJobs::Keep(const FinishedJob& finished) {
   const std::string& id = current_->id();
   SEER_ASSIGN_OR_RETURN(
-      const GateSet gate_set,
+      const GateSetRecord gate_set,
       parts_.catalog->CompleteJob(id, finished.result, finished.facts,
                                   {finished.file}, absl::Now()));
   Log(LogLevel::kInfo, "a calibration job succeeded",

@@ -126,7 +126,7 @@ TEST_F(CalibrationJobsTest, LivesItsWholeLife) {
   view = jobs_.WaitForState(id, JobState::kSucceeded);
   EXPECT_FALSE(view.live.has_value());
   EXPECT_EQ(view.record.progress.step, 6);
-  const GateSet gate_set =
+  const GateSetRecord gate_set =
       jobs_.catalog()->GetGateSet(view.record.gate_set_id).value();
   EXPECT_EQ(gate_set.display_name, "nightly");
   EXPECT_EQ(gate_set.facts.design, "Qavg_Kmaxminavg");
@@ -398,7 +398,7 @@ TEST_F(ImpatientJobsTest, KeepTheOldCheckpointWhereNoNewOneComes) {
 TEST_F(ImpatientJobsTest, ManageWithoutRoomForTheirGateSet) {
   TemporaryJobs& jobs = *impatient_;
   const std::string first = jobs.Create();
-  const GateSet gate_set =
+  const GateSetRecord gate_set =
       jobs.catalog()
           ->GetGateSet(
               jobs.WaitForState(first, JobState::kSucceeded).record.gate_set_id)

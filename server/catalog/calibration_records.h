@@ -69,7 +69,7 @@ struct GateQuality {
 };
 
 // What a gate set's file says of its making; "" and 0 where it says nothing.
-struct GateProvenance {
+struct ProvenanceRecord {
   std::string target;
   std::string loss;
   std::string dataset_sha256;

@@ -117,9 +117,9 @@ class Catalog {
                                         absl::Time now);
   // A file that is a gate set already becomes that one, and mends it if it was
   // damaged.
-  absl::StatusOr<GateSet> FinishGateSet(absl::string_view upload_id,
-                                        const GateSetFacts& facts,
-                                        absl::Time now);
+  absl::StatusOr<GateSetRecord> FinishGateSet(absl::string_view upload_id,
+                                              const GateSetFacts& facts,
+                                              absl::Time now);
 
   // ---- Datasets
 
@@ -178,15 +178,15 @@ class Catalog {
   absl::StatusOr<std::string> CheckpointPath(absl::string_view id);
   // Of a running job: keeps its gate set and ends it, in one step.
   // RESOURCE_EXHAUSTED, QUOTA_GATE_SETS.
-  absl::StatusOr<GateSet> CompleteJob(
+  absl::StatusOr<GateSetRecord> CompleteJob(
       absl::string_view id, const JobResult& result, const GateSetFacts& facts,
       absl::Span<const absl::string_view> pieces, absl::Time now);
 
   // ---- Gate sets
 
-  absl::StatusOr<GateSet> GetGateSet(absl::string_view id);
-  absl::StatusOr<Page<GateSet>> ListGateSets(absl::string_view model,
-                                             const PageRequest& page);
+  absl::StatusOr<GateSetRecord> GetGateSet(absl::string_view id);
+  absl::StatusOr<Page<GateSetRecord>> ListGateSets(absl::string_view model,
+                                                   const PageRequest& page);
   // Reads the file and compares its digest; damage found is kept as by
   // MarkGateSetDamaged. NOT_FOUND also where it goes meanwhile.
   // FAILED_PRECONDITION, DAMAGED.
@@ -194,7 +194,7 @@ class Catalog {
   // Until the server stops, or the file is uploaded anew: not to be activated.
   // `read` is as GetGateSet answered before its file was read: does nothing
   // where the gate set has another file by now, or is gone.
-  void MarkGateSetDamaged(const GateSet& read, const Failure& damage);
+  void MarkGateSetDamaged(const GateSetRecord& read, const Failure& damage);
   // FAILED_PRECONDITION, IN_USE: stable, canary or previous of a rollout.
   absl::Status DeleteGateSet(absl::string_view id);
 
@@ -262,7 +262,7 @@ class Catalog {
   // With what the files say filled in.
   Upload Filled(UploadRow row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Dataset Filled(DatasetRow row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  GateSet Filled(GateSetRow row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  GateSetRecord Filled(GateSetRow row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<Failure> DamageOf(const std::string& blob)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Removes a blob that no row has; where that fails the next Open sweeps it.

@@ -23,7 +23,7 @@ absl::Status Damaged(const Failure& damage) {
 
 }  // namespace
 
-GateSet Catalog::Filled(GateSetRow row) {
+GateSetRecord Catalog::Filled(GateSetRow row) {
   row.record.damage = DamageOf(row.blob);
   row.record.path = blobs_.PathOf(row.blob);
   return std::move(row.record);
@@ -57,18 +57,18 @@ absl::StatusOr<GateSetRow> Catalog::Keep(GateSetRow row, std::string& unused) {
   return *std::move(earlier);
 }
 
-absl::StatusOr<GateSet> Catalog::GetGateSet(absl::string_view id) {
+absl::StatusOr<GateSetRecord> Catalog::GetGateSet(absl::string_view id) {
   MutexLock lock(&mutex_);
   SEER_ASSIGN_OR_RETURN(GateSetRow row, FindGateSet(*database_, id));
   return Filled(std::move(row));
 }
 
-absl::StatusOr<Page<GateSet>> Catalog::ListGateSets(absl::string_view model,
-                                                    const PageRequest& page) {
+absl::StatusOr<Page<GateSetRecord>> Catalog::ListGateSets(
+    absl::string_view model, const PageRequest& page) {
   MutexLock lock(&mutex_);
   SEER_ASSIGN_OR_RETURN(Page<GateSetRow> rows,
                         GateSetPage(*database_, model, page));
-  Page<GateSet> gate_sets;
+  Page<GateSetRecord> gate_sets;
   for (GateSetRow& row : rows.items) {
     gate_sets.items.push_back(Filled(std::move(row)));
   }
@@ -103,7 +103,8 @@ absl::Status Catalog::VerifyGateSet(absl::string_view id) {
   }
 }
 
-void Catalog::MarkGateSetDamaged(const GateSet& read, const Failure& damage) {
+void Catalog::MarkGateSetDamaged(const GateSetRecord& read,
+                                 const Failure& damage) {
   MutexLock lock(&mutex_);
   const absl::StatusOr<GateSetRow> row = FindGateSet(*database_, read.id);
   if (!row.ok() || blobs_.PathOf(row->blob) != read.path) return;

@@ -285,7 +285,7 @@ absl::StatusOr<std::string> Catalog::CheckpointPath(absl::string_view id) {
   return blobs_.PathOf(row.checkpoint_blob);
 }
 
-absl::StatusOr<GateSet> Catalog::CompleteJob(
+absl::StatusOr<GateSetRecord> Catalog::CompleteJob(
     absl::string_view id, const JobResult& result, const GateSetFacts& facts,
     absl::Span<const absl::string_view> pieces, absl::Time now) {
   GateSetRow kept;

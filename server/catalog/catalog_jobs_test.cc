@@ -73,7 +73,7 @@ TEST_F(JobsTest, RunsToItsGateSet) {
   JobResult result;
   result.progress.step = 500;
   result.quality.layers = {{0.25, {{0.5, 0.51, 0.99, 0.995, 0.9}}}};
-  const GateSet gate_set =
+  const GateSetRecord gate_set =
       catalog_
           ->CompleteJob(id, result, FactsOfGateSet(), {"gate ", "file"}, kNow)
           .value();

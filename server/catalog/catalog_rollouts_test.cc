@@ -218,7 +218,7 @@ TEST_F(RolloutsTest, ADamagedGateSetIsSeenAndFallsBack) {
 TEST_F(RolloutsTest, AGateSetThatIsMendedWhileItIsVerified) {
   const std::string path = catalog_->GetGateSet(a_).value().path;
   std::ofstream(path, std::ios::binary) << "gate ?";
-  const GateSet damaged = catalog_->GetGateSet(a_).value();
+  const GateSetRecord damaged = catalog_->GetGateSet(a_).value();
   catalog_->MarkGateSetDamaged(damaged, {"INVALID", "it does not load"});
   EXPECT_EQ(catalog_->GetGateSet(a_).value().damage->reason, "INVALID");
   while_reading = [this] { EXPECT_EQ(catalog_.AddGateSet("gate a"), a_); };

@@ -368,9 +368,8 @@ absl::StatusOr<Dataset> Catalog::FinishDataset(absl::string_view upload_id,
   return Filled(std::move(row));
 }
 
-absl::StatusOr<GateSet> Catalog::FinishGateSet(absl::string_view upload_id,
-                                               const GateSetFacts& facts,
-                                               absl::Time now) {
+absl::StatusOr<GateSetRecord> Catalog::FinishGateSet(
+    absl::string_view upload_id, const GateSetFacts& facts, absl::Time now) {
   SEER_ASSIGN_OR_RETURN(Turn turn, BeginTurn(upload_id));
   const absl::Cleanup end_turn = [&] { EndTurn(turn); };
   Upload& upload = turn.row.record;
@@ -387,7 +386,7 @@ absl::StatusOr<GateSet> Catalog::FinishGateSet(absl::string_view upload_id,
   row.record.create_time = now;
   row.blob = turn.row.blob;
   std::string unused;
-  GateSet gate_set;
+  GateSetRecord gate_set;
   {
     MutexLock lock(&mutex_);
     Transaction transaction(*database_, "upload.finish");

@@ -75,10 +75,11 @@ struct GateSetFacts {
   std::string design;
   std::string fingerprint;
   bool has_profile = false;
-  GateProvenance provenance;
+  ProvenanceRecord provenance;
 };
 
-struct GateSet {
+// Not the engine's GateSet, which one process links too.
+struct GateSetRecord {
   std::string id;  // "sha256-" and the first 12 digits of its digest
   std::string display_name;
   GateSetFacts facts;

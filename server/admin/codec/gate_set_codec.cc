@@ -50,7 +50,8 @@ GateSetFacts FactsOf(const GateFileFacts& file, absl::string_view model) {
   return facts;
 }
 
-v1::GateSet EncodeGateSet(const GateSet& gate_set, const Rollout& rollout) {
+v1::GateSet EncodeGateSet(const GateSetRecord& gate_set,
+                          const Rollout& rollout) {
   const GateSetFacts& facts = gate_set.facts;
   v1::GateSet out;
   out.set_name(GateSetName(facts.model, gate_set.id));

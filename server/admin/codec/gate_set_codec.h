@@ -16,7 +16,8 @@ namespace seer {
 GateSetFacts FactsOf(const GateFileFacts& file, absl::string_view model);
 
 // `rollout` is that of the gate set's model: it says the labels.
-v1::GateSet EncodeGateSet(const GateSet& gate_set, const Rollout& rollout);
+v1::GateSet EncodeGateSet(const GateSetRecord& gate_set,
+                          const Rollout& rollout);
 
 v1::GateRollout EncodeRollout(absl::string_view model, const Rollout& rollout);
 v1::GateRolloutRevision EncodeRevision(absl::string_view model,

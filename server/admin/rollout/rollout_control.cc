@@ -180,7 +180,7 @@ absl::Status RolloutControl::Verify(const std::string& id) {
 
 absl::Status RolloutControl::Check(const std::string& id) {
   SEER_RETURN_IF_ERROR(Verify(id));
-  SEER_ASSIGN_OR_RETURN(const GateSet gate_set, catalog_->GetGateSet(id));
+  SEER_ASSIGN_OR_RETURN(const GateSetRecord gate_set, catalog_->GetGateSet(id));
   const absl::StatusOr<GateFileFacts> facts = gates_->Validate(gate_set.path);
   return facts.ok() ? absl::OkStatus() : Unusable(gate_set, facts.status());
 }
@@ -188,7 +188,7 @@ absl::Status RolloutControl::Check(const std::string& id) {
 absl::Status RolloutControl::Load(const std::string& id, const Rollout& next,
                                   bool may_evict) {
   SEER_RETURN_IF_ERROR(Verify(id));
-  SEER_ASSIGN_OR_RETURN(const GateSet gate_set, catalog_->GetGateSet(id));
+  SEER_ASSIGN_OR_RETURN(const GateSetRecord gate_set, catalog_->GetGateSet(id));
   const absl::Status installed =
       Install(gate_set.path, next, may_evict).status();
   return installed.ok() ? installed : Unusable(gate_set, installed);
@@ -227,7 +227,7 @@ absl::StatusOr<GateFileFacts> RolloutControl::Install(const std::string& path,
   return facts;
 }
 
-absl::Status RolloutControl::Unusable(const GateSet& gate_set,
+absl::Status RolloutControl::Unusable(const GateSetRecord& gate_set,
                                       const absl::Status& status) {
   const absl::Status told = WithoutPath(status, gate_set.path);
   const bool wrong = absl::IsInvalidArgument(status);
@@ -317,7 +317,7 @@ bool RolloutControl::MakeRoom() {
 void RolloutControl::ShowPrevious(const Rollout& rollout) {
   PreviousSet shown;
   if (!rollout.previous.empty()) {
-    const absl::StatusOr<GateSet> gate_set =
+    const absl::StatusOr<GateSetRecord> gate_set =
         catalog_->GetGateSet(rollout.previous);
     if (gate_set.ok()) {
       shown = {GateSetName(model_, gate_set->id), gate_set->sha256};

@@ -100,7 +100,8 @@ class RolloutControl {
   absl::StatusOr<Rollout> Counted(absl::StatusOr<Rollout> result,
                                   bool validate_only);
   // What is wrong with a gate set that the engine did not take.
-  absl::Status Unusable(const GateSet& gate_set, const absl::Status& status);
+  absl::Status Unusable(const GateSetRecord& gate_set,
+                        const absl::Status& status);
 
   Catalog* const catalog_;
   GateControl* const gates_;

@@ -17,7 +17,7 @@ constexpr char kSelectGateSet[] =
 }  // namespace
 
 void Read(const Query& query, GateSetRow& row) {
-  GateSet& gate_set = row.record;
+  GateSetRecord& gate_set = row.record;
   row.seq = query.Int(0);
   gate_set.id = query.Text(1);
   gate_set.facts.model = query.Text(2);
@@ -52,7 +52,7 @@ absl::StatusOr<Page<GateSetRow>> GateSetPage(Database& database,
 }
 
 absl::Status Insert(Database& database, const GateSetRow& row) {
-  const GateSet& gate_set = row.record;
+  const GateSetRecord& gate_set = row.record;
   return Query(database,
                "INSERT INTO gate_sets (id, model, display_name, design, "
                "fingerprint, has_profile, provenance, size, sha256, blob, "

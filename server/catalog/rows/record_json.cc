@@ -128,7 +128,7 @@ void Visit(Visitor&& visit, Record& record) {
     visit("density", record.density);
     visit("perplexity", record.perplexity);
   } else {
-    static_assert(kIs<Record, GateProvenance>);
+    static_assert(kIs<Record, ProvenanceRecord>);
     visit("target", record.target);
     visit("loss", record.loss);
     visit("dataset_sha256", record.dataset_sha256);
@@ -159,7 +159,7 @@ std::string ToJson(const CalibrationProgress& progress) {
   return Write(progress);
 }
 std::string ToJson(const GateQuality& quality) { return Write(quality); }
-std::string ToJson(const GateProvenance& provenance) {
+std::string ToJson(const ProvenanceRecord& provenance) {
   return Write(provenance);
 }
 
@@ -172,7 +172,7 @@ void FromJson(absl::string_view json, CalibrationProgress& progress) {
 void FromJson(absl::string_view json, GateQuality& quality) {
   ReadText(json, quality);
 }
-void FromJson(absl::string_view json, GateProvenance& provenance) {
+void FromJson(absl::string_view json, ProvenanceRecord& provenance) {
   ReadText(json, provenance);
 }
 

@@ -13,7 +13,7 @@ namespace seer {
 std::string ToJson(const CalibrationSpec& spec);
 std::string ToJson(const CalibrationProgress& progress);
 std::string ToJson(const GateQuality& quality);
-std::string ToJson(const GateProvenance& provenance);
+std::string ToJson(const ProvenanceRecord& provenance);
 
 // The reverse. Members that are missing or not of their type keep their
 // default, others are ignored: so older and newer servers read each other's.
@@ -21,7 +21,7 @@ std::string ToJson(const GateProvenance& provenance);
 void FromJson(absl::string_view json, CalibrationSpec& spec);
 void FromJson(absl::string_view json, CalibrationProgress& progress);
 void FromJson(absl::string_view json, GateQuality& quality);
-void FromJson(absl::string_view json, GateProvenance& provenance);
+void FromJson(absl::string_view json, ProvenanceRecord& provenance);
 
 }  // namespace seer
 

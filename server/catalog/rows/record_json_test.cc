@@ -82,7 +82,7 @@ TEST(RecordJsonTest, OddTextIsTolerated) {
   EXPECT_EQ(progress.step, 7);
   EXPECT_EQ(progress.steps, 9);
   EXPECT_THAT(progress.layer_losses, ElementsAre(2));
-  GateProvenance provenance;
+  ProvenanceRecord provenance;
   provenance.tool_version = "\xff";
   EXPECT_THAT(ToJson(provenance), HasSubstr("\xef\xbf\xbd"));
 }

@@ -37,7 +37,7 @@ struct JobRow {
 };
 struct GateSetRow {
   int64_t seq = 0;
-  GateSet record;
+  GateSetRecord record;
   std::string blob;
 };
 struct RevisionRow {

@@ -168,7 +168,7 @@ class Drawer {
       return {{"-dataset " + id},
               [this, id] { return catalog_.DeleteDataset(id); }};
     }
-    const std::vector<GateSet> gate_sets =
+    const std::vector<GateSetRecord> gate_sets =
         catalog_.ListGateSets(kModel, kAll).value().items;
     if (gate_sets.size() < 5) return {};
     const std::string id = OneOf(gate_sets).id;
@@ -238,7 +238,7 @@ class Drawer {
             return catalog_.RollBack(kModel, "", false, TestTime()).status();
           }};
     }
-    const std::vector<GateSet> gate_sets =
+    const std::vector<GateSetRecord> gate_sets =
         catalog_.ListGateSets(kModel, kAll).value().items;
     if (gate_sets.empty()) return {};
     RolloutChange change;
@@ -278,8 +278,9 @@ CatalogState StateOf(Catalog& catalog) {
                               " ", job.attempts, " ", job.has_checkpoint, " ",
                               job.progress.step, " ", job.gate_set_id));
   }
-  const Page<GateSet> gate_sets = catalog.ListGateSets(kModel, kAll).value();
-  for (const GateSet& gate_set : gate_sets.items) {
+  const Page<GateSetRecord> gate_sets =
+      catalog.ListGateSets(kModel, kAll).value();
+  for (const GateSetRecord& gate_set : gate_sets.items) {
     state.insert(absl::StrCat("gate_set ", gate_set.id, " ", gate_set.sha256));
   }
   const Rollout rollout = catalog.GetRollout(kModel).value();
@@ -336,8 +337,9 @@ std::string BrokenFiles(Catalog& catalog, const std::string& blobs) {
       return "dataset " + dataset.id;
     }
   }
-  const Page<GateSet> gate_sets = catalog.ListGateSets(kModel, kAll).value();
-  for (const GateSet& gate_set : gate_sets.items) {
+  const Page<GateSetRecord> gate_sets =
+      catalog.ListGateSets(kModel, kAll).value();
+  for (const GateSetRecord& gate_set : gate_sets.items) {
     ++at_least;
     if (DigestOf(ReadFile(gate_set.path)) != gate_set.sha256 ||
         !catalog.VerifyGateSet(gate_set.id).ok()) {
