@@ -16,15 +16,19 @@ constexpr char kClearLine[] = "\r\x1b[K";
 }  // namespace
 
 void ProgressBar::Draw(int64_t processed, int64_t total) {
-  if (terminal_ == nullptr || total <= 0) return;
-  const double share =
-      std::clamp(static_cast<double>(processed) / total, 0.0, 1.0);
-  const auto filled = static_cast<size_t>(share * kWidth);
-  *terminal_ << kClearLine
-             << absl::StrFormat("%s [%s%s] %d/%d %s %3d %%", what_,
-                                std::string(filled, '#'),
-                                std::string(kWidth - filled, '.'), processed,
-                                total, unit_, static_cast<int>(share * 100))
+  if (total <= 0) return;
+  const double share = static_cast<double>(processed) / total;
+  Draw(what_, share,
+       absl::StrFormat("%d/%d %s %3d %%", processed, total, unit_,
+                       static_cast<int>(std::clamp(share, 0.0, 1.0) * 100)));
+}
+
+void ProgressBar::Draw(absl::string_view what, double share,
+                       absl::string_view facts) {
+  if (terminal_ == nullptr) return;
+  const auto filled = static_cast<size_t>(std::clamp(share, 0.0, 1.0) * kWidth);
+  *terminal_ << kClearLine << what << " [" << std::string(filled, '#')
+             << std::string(kWidth - filled, '.') << "] " << facts
              << std::flush;
   drawn_ = true;
 }

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/string_view.h"
+
 namespace seer {
 
 // One line, drawn over itself:
@@ -25,6 +27,9 @@ class ProgressBar {
 
   // `total` > 0; `processed` in [0, total].
   void Draw(int64_t processed, int64_t total);
+  // Something that changes what it does: that, how much of it is done, in [0,
+  // 1], and facts in place of the counts.
+  void Draw(absl::string_view what, double share, absl::string_view facts);
   // Takes the bar away, so that other text may follow. Nothing where no bar
   // stands.
   void Clear();

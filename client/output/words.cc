@@ -3,38 +3,33 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 
 namespace seer {
-namespace {
 
-// `name`: the value's name in the .proto file; "" where it has none.
-std::string WithoutPrefix(absl::string_view name, absl::string_view prefix) {
+std::string WordOf(absl::string_view name, absl::string_view prefix) {
   if (name.empty()) return "unknown";
   return absl::AsciiStrToLower(absl::StripPrefix(name, prefix));
 }
 
-}  // namespace
-
 std::string Word(v1::FinishReason reason) {
-  return WithoutPrefix(v1::FinishReason_Name(reason), "FINISH_REASON_");
+  return WordOf(v1::FinishReason_Name(reason), "FINISH_REASON_");
 }
 
 std::string Word(v1::DenseFallback fallback) {
-  return WithoutPrefix(v1::DenseFallback_Name(fallback), "DENSE_FALLBACK_");
+  return WordOf(v1::DenseFallback_Name(fallback), "DENSE_FALLBACK_");
 }
 
 std::string Word(v1::Allocation allocation) {
-  return WithoutPrefix(v1::Allocation_Name(allocation), "ALLOCATION_");
+  return WordOf(v1::Allocation_Name(allocation), "ALLOCATION_");
 }
 
 std::string Word(v1::GateLabel label) {
-  return WithoutPrefix(v1::GateLabel_Name(label), "GATE_LABEL_");
+  return WordOf(v1::GateLabel_Name(label), "GATE_LABEL_");
 }
 
 std::string Word(v1::BuiltinGate gate) {
-  return WithoutPrefix(v1::BuiltinGate_Name(gate), "BUILTIN_GATE_");
+  return WordOf(v1::BuiltinGate_Name(gate), "BUILTIN_GATE_");
 }
 
 std::string GateWord(const v1::SparsityPolicy& policy) {

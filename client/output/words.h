@@ -4,11 +4,16 @@
 
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "google/protobuf/duration.pb.h"
 #include "proto/seer/v1/completion.pb.h"
 #include "proto/seer/v1/sparsity.pb.h"
 
 namespace seer {
+
+// `name`, a value's name in a .proto file, in lower case and without `prefix`;
+// "unknown" where it is empty.
+std::string WordOf(absl::string_view name, absl::string_view prefix);
 
 // Lower case, without the enumeration's prefix: "end_of_text"; "unspecified"
 // for 0 and "unknown" for a value that this client does not know.
