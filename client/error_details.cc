@@ -80,6 +80,26 @@ ErrorDetails DetailsOf(const absl::Status& status) {
   return details;
 }
 
+absl::Status WithErrorInfo(absl::Status status, const std::string& reason,
+                           const std::map<std::string, std::string>& metadata) {
+  google::rpc::ErrorInfo error_info;
+  error_info.set_reason(reason);
+  error_info.set_domain("seer");
+  error_info.mutable_metadata()->insert(metadata.begin(), metadata.end());
+  google::protobuf::Any any;
+  any.PackFrom(error_info);
+  status.SetPayload(any.type_url(), absl::Cord(any.value()));
+  return status;
+}
+
+absl::Status WithNote(const absl::Status& status, absl::string_view note) {
+  absl::Status noted(status.code(), absl::StrCat(status.message(), "; ", note));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    noted.SetPayload(url, payload);
+  });
+  return noted;
+}
+
 std::string DescribeError(const absl::Status& status) {
   if (status.ok()) return "OK";
   const ErrorDetails details = DetailsOf(status);

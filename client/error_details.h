@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "grpcpp/support/status.h"
 
@@ -37,6 +38,15 @@ absl::Status StatusFromGrpc(const grpc::Status& status);
 // The details of a status made by StatusFromGrpc. Unknown payloads are left
 // out.
 ErrorDetails DetailsOf(const absl::Status& status);
+
+// `status` with a machine-readable reason and its facts, for DetailsOf. Not for
+// OK.
+absl::Status WithErrorInfo(absl::Status status, const std::string& reason,
+                           const std::map<std::string, std::string>& metadata);
+
+// `status` with "; " and `note` after its message, and all its details. Not for
+// OK.
+absl::Status WithNote(const absl::Status& status, absl::string_view note);
 
 // One line for a person, without a trailing newline, control characters
 // escaped: "INVALID_ARGUMENT: sparsity.target_sparsity must be in [0, 1), is

@@ -9,6 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/version.h"
+#include "client/admin/gate_admin_client.h"
+#include "client/commands/admin/calibrate.h"
+#include "client/commands/admin/dataset.h"
+#include "client/commands/admin/gates.h"
+#include "client/commands/admin/jobs.h"
+#include "client/commands/admin/rollout.h"
 #include "client/commands/chat.h"
 #include "client/commands/command.h"
 #include "client/commands/complete.h"
@@ -18,6 +24,7 @@
 #include "client/commands/status.h"
 #include "client/commands/tokenize.h"
 #include "client/completion_client.h"
+#include "client/connection.h"
 #include "client/error_details.h"
 #include "client/flags/connection_flags.h"
 #include "client/flags/flag_set.h"
@@ -35,6 +42,13 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeEvaluateCommand());
   commands.push_back(MakeNeedleCommand());
   commands.push_back(MakeStatusCommand());
+  commands.push_back(MakeCalibrateCommand());
+  for (auto make : {MakeDatasetCommands, MakeJobsCommands, MakeGatesCommands,
+                    MakeRolloutCommands}) {
+    for (std::unique_ptr<Command>& command : make()) {
+      commands.push_back(std::move(command));
+    }
+  }
   return commands;
 }
 
@@ -46,14 +60,22 @@ std::unique_ptr<Command> FindCommand(const std::string& name) {
   return nullptr;
 }
 
-std::string Overview() {
-  std::string text =
-      "seerctl talks to a SeerServe server.\n\n"
-      "Usage: seerctl COMMAND [flags] [arguments]\n\nCommands:\n";
+// A line for each command whose name begins with `prefix`; "" without any.
+std::string CommandLines(const std::string& prefix) {
+  std::string text;
   for (const std::unique_ptr<Command>& command : AllCommands()) {
-    absl::StrAppendFormat(&text, "  %-10s%s\n", command->name(),
+    if (!absl::StartsWith(command->name(), prefix)) continue;
+    absl::StrAppendFormat(&text, "  %-16s%s\n", command->name(),
                           command->summary());
   }
+  return text;
+}
+
+std::string Overview() {
+  std::string text = absl::StrCat(
+      "seerctl talks to a SeerServe server.\n\n"
+      "Usage: seerctl COMMAND [flags] [arguments]\n\nCommands:\n",
+      CommandLines(""));
   absl::StrAppend(&text,
                   "\nExit codes: 0 ok, 1 wrong usage, 2 refused, 3 unavailable "
                   "or full,\n4 cancelled or deadline passed, 5 failed.\n"
@@ -81,7 +103,7 @@ class Invocation {
                "print one JSON object (errors too); see docs/seerctl.md");
     flags_.Add("quiet", &output_.quiet, "",
                "no progress bar and no closing line");
-    connection_.AddTo(&flags_);
+    connection_flags_.AddTo(command_->port(), &flags_);
   }
 
   std::string Help() const {
@@ -97,15 +119,17 @@ class Invocation {
   }
 
   int Run(absl::Span<const std::string> args, Console& console) {
-    const auto client = Prepare(args, console);
-    if (!client.ok()) {
-      console.err << "seerctl: " << client.status().message()
+    const auto connection = Prepare(args, console);
+    if (!connection.ok()) {
+      console.err << "seerctl: " << connection.status().message()
                   << " (see seerctl " << command_->name() << " --help)"
                   << std::endl;
       return kExitUsage;
     }
-    const absl::Status status =
-        command_->Run({**client, connection_.timeout(), console, output_});
+    const CompletionClient client(*connection);
+    const GateAdminClient admin(*connection);
+    const absl::Status status = command_->Run(
+        {client, admin, connection_flags_.timeout(), console, output_});
     if (status.ok()) return kExitOk;
     if (output_.json) {
       console.out << ToText(ErrorJson(status)) << std::endl;
@@ -115,24 +139,41 @@ class Invocation {
   }
 
  private:
-  absl::StatusOr<std::unique_ptr<CompletionClient>> Prepare(
+  absl::StatusOr<std::shared_ptr<const Connection>> Prepare(
       absl::Span<const std::string> args, Console& console) {
     const auto positional = flags_.Parse(args);
     if (!positional.ok()) return positional.status();
-    const auto options = connection_.Options();
+    const auto options = connection_flags_.Options();
     if (!options.ok()) return options.status();
     if (absl::Status status = command_->Prepare(*positional, output_, console);
         !status.ok()) {
       return status;
     }
-    return CompletionClient::Create(*options);
+    return Connection::Create(*options);
   }
 
   const std::unique_ptr<Command> command_;
   FlagSet flags_;
   OutputOptions output_;
-  ConnectionFlags connection_;
+  ConnectionFlags connection_flags_;
 };
+
+// What is to be done where `name`, with the first of `rest`, is no command.
+int RunWithoutCommand(const std::string& name,
+                      absl::Span<const std::string> rest, bool help,
+                      Console& console) {
+  const std::string group = CommandLines(absl::StrCat(name, " "));
+  if (!group.empty() && help) {
+    console.out << "Usage: seerctl COMMAND [flags] [arguments]\n\nCommands:\n"
+                << group;
+    return kExitOk;
+  }
+  console.err << "seerctl: unknown command \"" << name
+              << (group.empty() || rest.empty() ? "" : " " + rest[0])
+              << "\" (see seerctl " << (group.empty() ? "" : name + " ")
+              << "--help)" << std::endl;
+  return kExitUsage;
+}
 
 }  // namespace
 
@@ -170,6 +211,7 @@ int RunSeerctl(absl::Span<const std::string> args, Console& console) {
   bool help = AsksForHelp(rest);
   if (name == "help" && !rest.empty()) {
     name = rest[0];
+    rest = rest.subspan(1);
     help = true;
   } else if (name == "help" || name == "--help" || name == "-h") {
     console.out << Overview();
@@ -186,11 +228,11 @@ int RunSeerctl(absl::Span<const std::string> args, Console& console) {
     return kExitUsage;
   }
   std::unique_ptr<Command> command = FindCommand(name);
-  if (command == nullptr) {
-    console.err << "seerctl: unknown command \"" << name
-                << "\" (see seerctl --help)" << std::endl;
-    return kExitUsage;
+  if (command == nullptr && !rest.empty()) {
+    command = FindCommand(absl::StrCat(name, " ", rest[0]));
+    if (command != nullptr) rest.remove_prefix(1);
   }
+  if (command == nullptr) return RunWithoutCommand(name, rest, help, console);
   Invocation invocation(std::move(command));
   if (help) {
     console.out << invocation.Help();

@@ -1,4 +1,4 @@
-// seerctl: complete, chat with, score and inspect a SeerServe server.
+// seerctl: the command line client of a SeerServe server.
 
 #include <unistd.h>
 

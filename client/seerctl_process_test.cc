@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
+#include "client/testing/scripted_admin_server.h"
 #include "client/testing/scripted_server.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -121,6 +122,26 @@ TEST_F(SeerctlProcessTest, TerminationCancelsToo) {
   ASSERT_TRUE(process.WaitForOutput("begun"));
   process.Signal(SIGTERM);
   EXPECT_EQ(process.Wait(), 4);
+}
+
+TEST(SeerctlAdminProcessTest, SignalsLeaveAJobAsItIs) {
+  AdminScript script;
+  script.watch_job = [](auto& context, const auto&, auto& writer) {
+    v1::CalibrationJob job;
+    job.set_state(v1::CALIBRATION_JOB_STATE_PAUSED);
+    writer.Write(job);
+    while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(1));
+    return grpc::Status::CANCELLED;
+  };
+  const ScriptedAdminServer server(script);
+  Process process({"jobs", "watch", "7", "--server=" + server.address()});
+  ASSERT_TRUE(process.WaitForOutput("paused\n"));
+  process.Signal(SIGINT);
+  EXPECT_EQ(process.Wait(), 4);
+  EXPECT_EQ(process.output(),
+            "paused\nseerctl: CANCELLED: cancelled by the caller; "
+            "calibrationJobs/7 goes on; see seerctl jobs watch, pause or "
+            "cancel calibrationJobs/7\n");
 }
 
 TEST_F(SeerctlProcessTest, ExitsWithTheCodeOfTheError) {

@@ -7,7 +7,9 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "client/admin/gate_admin_client.h"
 #include "client/completion_client.h"
+#include "client/flags/connection_flags.h"
 #include "client/flags/flag_set.h"
 #include "client/output/console.h"
 
@@ -21,7 +23,9 @@ struct OutputOptions {
 
 // What a command runs with. All borrowed.
 struct Session {
+  // Both at the address of --server, which listens to one of them.
   const CompletionClient& client;
+  const GateAdminClient& admin;
   absl::Duration timeout;  // of each call
   Console& console;
   OutputOptions output;
@@ -31,6 +35,7 @@ class Command {
  public:
   virtual ~Command() = default;
 
+  // One word, or two of which the first is shared: "dataset list".
   virtual std::string name() const = 0;
   // One clause, for the list of commands.
   virtual std::string summary() const = 0;
@@ -38,6 +43,9 @@ class Command {
   virtual std::string arguments() const = 0;
   // Paragraphs of at most 80 columns for the help text; "": none.
   virtual std::string description() const = 0;
+
+  // Where --server points.
+  virtual ServerPort port() const { return ServerPort::kCompletion; }
 
   virtual void AddFlags(FlagSet* flags) = 0;
 

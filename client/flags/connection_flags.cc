@@ -1,16 +1,18 @@
 #include "client/flags/connection_flags.h"
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "client/admin/gate_admin_client.h"
 #include "client/flags/text_input.h"
 
 namespace seer {
 namespace {
 
 // A name without a port is port 443 to gRPC; a URL it would look up.
-absl::Status CheckServer(absl::string_view server) {
+absl::Status CheckServer(absl::string_view server, absl::string_view example) {
   const bool is_url = absl::StartsWith(server, "http://") ||
                       absl::StartsWith(server, "https://");
   const bool is_target = !is_url && (absl::StrContains(server, ":/") ||
@@ -25,15 +27,30 @@ absl::Status CheckServer(absl::string_view server) {
   }
   return absl::InvalidArgumentError(
       absl::StrCat("--server cannot be \"", server,
-                   "\": must be HOST:PORT, such as ", ClientOptions().target));
+                   "\": must be HOST:PORT, such as ", example));
+}
+
+// Without the newline that editors end files with.
+absl::StatusOr<std::string> ReadToken(const std::string& path) {
+  SEER_ASSIGN_OR_RETURN(std::string token, ReadTextFile(path));
+  absl::StripTrailingAsciiWhitespace(&token);
+  if (token.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " holds no token"));
+  }
+  return token;
 }
 
 }  // namespace
 
-void ConnectionFlags::AddTo(FlagSet* flags) {
+void ConnectionFlags::AddTo(ServerPort port, FlagSet* flags) {
+  const bool is_admin = port == ServerPort::kGateAdmin;
+  default_server_ = is_admin ? kDefaultAdminTarget : ClientOptions().target;
+  server_ = default_server_;
   flags->Group("Connection");
   flags->Add("server", &server_, "HOST:PORT",
-             "the server; default " + ClientOptions().target);
+             (is_admin ? "the server's admin port; default "
+                       : "the server; default ") +
+                 default_server_);
   flags->Add("timeout", &timeout_, "DURATION",
              "give up after this long, e.g. 90s or 5m; default: never");
   flags->Add("retries", &retries_, "N",
@@ -48,11 +65,15 @@ void ConnectionFlags::AddTo(FlagSet* flags) {
   flags->Add("key_file", &key_file_, "PEM", "the key of --cert_file");
   flags->Add("tls_server_name", &tls_server_name_, "NAME",
              "expect the server's certificate to carry this name");
+  if (is_admin) {
+    flags->Add("admin_token_file", &admin_token_file_, "FILE",
+               "send the token in this file; over a network only with TLS");
+  }
 }
 
 absl::StatusOr<ClientOptions> ConnectionFlags::Options() const {
   ClientOptions options;
-  SEER_RETURN_IF_ERROR(CheckServer(server_));
+  SEER_RETURN_IF_ERROR(CheckServer(server_, default_server_));
   options.target = server_;
   if (timeout_ <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError("--timeout must be positive");
@@ -61,6 +82,9 @@ absl::StatusOr<ClientOptions> ConnectionFlags::Options() const {
     return absl::InvalidArgumentError("--retries must be 0 to 100");
   }
   options.retry.max_attempts = retries_ + 1;
+  if (!admin_token_file_.empty()) {
+    SEER_ASSIGN_OR_RETURN(options.bearer_token, ReadToken(admin_token_file_));
+  }
   if (cert_file_.empty() != key_file_.empty()) {
     return absl::InvalidArgumentError("--cert_file and --key_file go together");
   }

@@ -6,23 +6,27 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "client/completion_client.h"
+#include "client/connection.h"
 #include "client/flags/flag_set.h"
 
 namespace seer {
 
+// A server has a port for each.
+enum class ServerPort { kCompletion, kGateAdmin };
+
 class ConnectionFlags {
  public:
-  // Must outlive `flags`' Parse.
-  void AddTo(FlagSet* flags);
+  // Flags to reach that port. Must outlive `flags`' Parse.
+  void AddTo(ServerPort port, FlagSet* flags);
 
-  // INVALID_ARGUMENT: flags that do not go together. NOT_FOUND: a file that
-  // cannot be read.
+  // INVALID_ARGUMENT: flags that do not go together, or an empty token file.
+  // NOT_FOUND: a file that cannot be read.
   absl::StatusOr<ClientOptions> Options() const;
   absl::Duration timeout() const { return timeout_; }
 
  private:
-  std::string server_ = ClientOptions().target;
+  std::string default_server_;
+  std::string server_;
   absl::Duration timeout_ = absl::InfiniteDuration();
   int32_t retries_ = RetryOptions().max_attempts - 1;
   bool tls_ = false;
@@ -30,6 +34,7 @@ class ConnectionFlags {
   std::string cert_file_;
   std::string key_file_;
   std::string tls_server_name_;
+  std::string admin_token_file_;
 };
 
 }  // namespace seer
