@@ -68,7 +68,7 @@ absl::Status DownloadGateSetCall::Open() {
   SEER_ASSIGN_OR_RETURN(const GateSetKey key,
                         ParseGateSetName(request.name(), "name"));
   SEER_ASSIGN_OR_RETURN(gate_set_, catalog_->GetGateSet(key.id));
-  if (gate_set_.facts.model != key.model) {
+  if (!IsModel(key.model, gate_set_.facts.model)) {
     return NoSuch("GateSet", request.name());
   }
   // A damaged one has an answer of the catalog's own.

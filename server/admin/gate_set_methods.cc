@@ -21,7 +21,7 @@ absl::StatusOr<GateSetRecord> GateSetMethods::Find(const std::string& name,
   SEER_ASSIGN_OR_RETURN(const GateSetKey key, ParseGateSetName(name, "name"));
   absl::StatusOr<GateSetRecord> gate_set = catalog_->GetGateSet(key.id);
   if (absl::IsNotFound(gate_set.status()) ||
-      (gate_set.ok() && gate_set->facts.model != key.model)) {
+      (gate_set.ok() && !IsModel(key.model, gate_set->facts.model))) {
     return NoSuch("GateSet", name);
   }
   return gate_set;
@@ -39,8 +39,9 @@ absl::StatusOr<v1::GateSet> GateSetMethods::GetGateSet(
 absl::StatusOr<v1::ListGateSetsResponse> GateSetMethods::ListGateSets(
     const v1::ListGateSetsRequest& request, AdminCall& call) {
   call.SetResource(request.parent());
-  SEER_ASSIGN_OR_RETURN(const std::string model,
+  SEER_ASSIGN_OR_RETURN(std::string model,
                         ParseModelName(request.parent(), "parent"));
+  if (IsModel(model, model_)) model = model_;
   SEER_ASSIGN_OR_RETURN(const PageRequest page,
                         DecodePage(request.page_size(), request.page_token()));
   SEER_ASSIGN_OR_RETURN(const Page<GateSetRecord> gate_sets,
@@ -93,7 +94,8 @@ absl::Status GateSetMethods::CheckRolloutName(const std::string& name,
   call.SetResource(name);
   SEER_ASSIGN_OR_RETURN(const std::string model,
                         ParseGateRolloutName(name, field));
-  return model == model_ ? absl::OkStatus() : NoSuch("GateRollout", name);
+  return IsModel(model, model_) ? absl::OkStatus()
+                                : NoSuch("GateRollout", name);
 }
 
 absl::StatusOr<v1::GateRollout> GateSetMethods::GetGateRollout(

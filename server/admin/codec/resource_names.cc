@@ -106,6 +106,10 @@ absl::StatusOr<std::string> ParseGateRolloutName(absl::string_view name,
   return ParseOne(name, "models/{model}/gateRollout", field);
 }
 
+bool IsModel(absl::string_view asked, absl::string_view model) {
+  return asked == "-" || asked == model;
+}
+
 absl::Status NoSuch(absl::string_view type, absl::string_view name) {
   return WithResource(absl::NotFoundError(absl::StrCat("no such ", type)),
                       absl::StrCat(kTypePrefix, type), name);

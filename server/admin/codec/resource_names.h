@@ -38,6 +38,9 @@ absl::StatusOr<GateSetKey> ParseGateSetName(absl::string_view name,
 absl::StatusOr<std::string> ParseGateRolloutName(absl::string_view name,
                                                  absl::string_view field);
 
+// Whether a {model} of a request is `model`: "-" is any.
+bool IsModel(absl::string_view asked, absl::string_view model);
+
 // NOT_FOUND of a resource of this type ("GateSet") and name.
 absl::Status NoSuch(absl::string_view type, absl::string_view name);
 
