@@ -10,6 +10,7 @@
 #include "engine/model/aten.h"
 #include "engine/model/layer_args.h"
 #include "engine/model/llama_weights.h"
+#include "engine/model/output_error.h"
 #include "engine/model/residual.h"
 #include "kernels/attention/attention.h"
 #include "kernels/qk_prepare/qk_prepare.h"
@@ -118,6 +119,10 @@ absl::Status DenseLayers::Run(const StepInputs& inputs, int32_t layer,
   const LlamaWeights::Layer& w = weights.layers[layer];
   const int64_t num_rows = inputs.batch.num_rows;
   const int64_t last_tile = first_tile + inputs.batch.num_prompt_tiles;
+  queries_.reset();
+  output_.reset();
+  if (layer != layer_) grams_.reset();
+  layer_ = layer;
   Residual residual;
   residual.x = x_.narrow(0, first_tile * kBlockSize, num_rows);
   if (layer == 0) {
@@ -134,13 +139,16 @@ absl::Status DenseLayers::Run(const StepInputs& inputs, int32_t layer,
   }
   const bool is_last = layer + 1 == model_.config->num_layers;
   at::Tensor attention;
-  if (!is_last) {
-    attention = Empty({num_rows, queries.size(1) * queries.size(2)},
-                      queries.scalar_type());
+  if (!is_last || targets.output) {
+    attention = Empty(queries.sizes(), queries.scalar_type());
   }
   SEER_RETURN_IF_ERROR(Attend(inputs, queries, last_tile, targets, attention));
+  if (targets.output) {
+    queries_ = queries;
+    output_ = attention;
+  }
   if (!is_last) {
-    residual.pending = w.output.Multiply(attention);
+    residual.pending = w.output.Multiply(attention.flatten(1));
     SEER_RETURN_IF_ERROR(AddMlp(rows_, w, residual));
     if (residual.pending.defined()) residual.x.add_(residual.pending);
   }
@@ -152,6 +160,30 @@ absl::Status DenseLayers::Run(const StepInputs& inputs, int32_t layer,
   view->max_target = data(max_target_);
   view->mass_target = data(mass_target_);
   view->row_len = last_tile;
+  return absl::OkStatus();
+}
+
+absl::Status DenseLayers::AddOutputErrors(const StepInputs& inputs,
+                                          const BlockSets& sets, double* sums) {
+  const int64_t heads = model_.config->num_query_heads;
+  if (!grams_.defined()) {
+    grams_ = OutputGrams(model_.tensors->weights.layers[layer_].output, heads,
+                         model_.config->head_dim, output_.options());
+  }
+  const at::Tensor sparse = Empty(output_.sizes(), output_.scalar_type());
+  AttentionArgs attend = AttentionOf(model_, inputs, queries_.const_data_ptr(),
+                                     kv_, sparse.mutable_data_ptr());
+  attend.sets = sets;
+  const Backend backend = model_.device->backend();
+  DeviceStream stream = model_.device->stream();
+  stream.workspace_bytes = AttentionWorkspaceBytes(backend, attend);
+  {
+    const at::Tensor workspace = Empty({stream.workspace_bytes}, at::kByte);
+    stream.workspace = workspace.mutable_data_ptr();
+    SEER_RETURN_IF_ERROR(seer::Attend(backend, attend, stream));
+  }
+  AddSquaredErrors(grams_, sparse, output_,
+                   ViewOf(sums, {heads}, at::kDouble, *model_.device));
   return absl::OkStatus();
 }
 

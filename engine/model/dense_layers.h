@@ -14,6 +14,7 @@
 #include "engine/model/row_ops.h"
 #include "engine/model/step_inputs.h"
 #include "kernels/attention_pooling/attention_pooling.h"
+#include "kernels/block_sets.h"
 #include "kernels/paged_kv.h"
 
 namespace seer {
@@ -30,6 +31,12 @@ class DenseLayers {
   absl::Status Run(const StepInputs& inputs, int32_t layer, int64_t first_tile,
                    LayerPassTargets targets, LayerRangeView* view);
 
+  // LayerPass::AddOutputErrors, of the last Run and its inputs.
+  absl::Status AddOutputErrors(const StepInputs& inputs, const BlockSets& sets,
+                               double* sums);
+  // Whether there is an output to compare with.
+  bool has_output() const { return output_.defined(); }
+
   const ModelParts& model() const { return model_; }
   const PagedKv& kv() const { return kv_; }
 
@@ -44,7 +51,7 @@ class DenseLayers {
   // the roped queries, dtype [rows, Hq, D].
   absl::StatusOr<at::Tensor> Prepare(const StepInputs& inputs,
                                      const at::Tensor& qkv, int64_t first_tile);
-  // Into `out`, dtype [rows, Hq * D], or nowhere where it is undefined.
+  // Into `out`, dtype [rows, Hq, D], or nowhere where it is undefined.
   absl::Status Attend(const StepInputs& inputs, const at::Tensor& queries,
                       int64_t last_tile, LayerPassTargets targets,
                       const at::Tensor& out);
@@ -60,6 +67,12 @@ class DenseLayers {
   at::Tensor query_pools_;  // fp32 [tiles, Hq, kNumPools, D]
   at::Tensor max_target_;   // fp32 [tiles, Hq, row_len]
   at::Tensor mass_target_;  // fp32 [tiles, Hq, row_len]
+  // If its output is kept: of its rows, dtype [rows, Hq, D].
+  at::Tensor queries_;  // roped
+  at::Tensor output_;   // of dense attention
+  // Of its layer, once errors are asked for.
+  at::Tensor grams_;  // fp32 [Hq, D, D]
+  int32_t layer_ = 0;
 };
 
 }  // namespace seer

@@ -13,6 +13,7 @@
 #include "engine/model/dense_layers.h"
 #include "engine/model/layer_args.h"
 #include "engine/model/model_parts.h"
+#include "engine/model/output_error.h"
 #include "engine/model/residual.h"
 #include "engine/model/step_inputs.h"
 #include "kernels/attention_pooling/attention_pooling.h"
@@ -66,7 +67,8 @@ LayerPass::LayerPass(Device* device, absl::Span<const TokenId> tokens,
       tokens_(tokens.begin(), tokens.end()),
       pages_(pages.begin(), pages.begin() + num_tiles()),
       inputs_(device),
-      clocks_{device->MakeClock(), device->MakeClock()} {}
+      clocks_{device->MakeClock(), device->MakeClock()},
+      sent_(std::make_unique<StepInputs>()) {}
 
 LayerPass::~LayerPass() {
   // An error shows at the device's next call too.
@@ -105,8 +107,7 @@ absl::Status LayerPass::CheckNext(int32_t layer, int64_t first_tile,
   return absl::OkStatus();
 }
 
-absl::StatusOr<StepInputs> LayerPass::Send(int64_t first_tile,
-                                           int64_t last_tile) {
+absl::Status LayerPass::Send(int64_t first_tile, int64_t last_tile) {
   turn_ = 1 - turn_;
   inputs_.Turn();
   // The call whose turn this was may still be under way.
@@ -122,21 +123,20 @@ absl::StatusOr<StepInputs> LayerPass::Send(int64_t first_tile,
   range.page_table = pages_;
   SEER_ASSIGN_OR_RETURN(const BatchLayout layout,
                         BatchLayout::Build(absl::MakeConstSpan(&range, 1)));
-  return SendStepInputs(
-      layout, LimitsOf(*layers_->model().config, layers_->kv().num_pages),
-      &inputs_);
+  SEER_ASSIGN_OR_RETURN(
+      *sent_,
+      SendStepInputs(
+          layout, LimitsOf(*layers_->model().config, layers_->kv().num_pages),
+          &inputs_));
+  return absl::OkStatus();
 }
 
-absl::Status LayerPass::Run(int32_t layer, int64_t first_tile,
-                            int64_t last_tile, LayerPassTargets targets,
-                            LayerRangeView* view) {
-  SEER_RETURN_IF_ERROR(CheckNext(layer, first_tile, last_tile));
+absl::Status LayerPass::Enqueue(absl::FunctionRef<absl::Status()> enqueue) {
   SEER_RETURN_IF_ERROR(device_->BindThisThread());
   failed_ = true;
   const absl::Status status = CatchingExceptions("a layer pass", [&] {
     const c10::InferenceMode inference;
-    SEER_ASSIGN_OR_RETURN(const StepInputs inputs, Send(first_tile, last_tile));
-    return layers_->Run(inputs, layer, first_tile, targets, view);
+    return enqueue();
   });
   // What was enqueued before an error may still read this call's arrays. If the
   // device itself failed, it says so here too.
@@ -147,10 +147,35 @@ absl::Status LayerPass::Run(int32_t layer, int64_t first_tile,
   clocks_[turn_]->Reset();
   clocks_[turn_]->Mark();
   failed_ = false;
+  return absl::OkStatus();
+}
+
+absl::Status LayerPass::Run(int32_t layer, int64_t first_tile,
+                            int64_t last_tile, LayerPassTargets targets,
+                            LayerRangeView* view) {
+  SEER_RETURN_IF_ERROR(CheckNext(layer, first_tile, last_tile));
+  SEER_RETURN_IF_ERROR(Enqueue([&]() -> absl::Status {
+    SEER_RETURN_IF_ERROR(Send(first_tile, last_tile));
+    return layers_->Run(*sent_, layer, first_tile, targets, view);
+  }));
   const bool ends_layer = last_tile == num_tiles();
   next_layer_ += ends_layer ? 1 : 0;
   next_tile_ = ends_layer ? 0 : last_tile;
   return absl::OkStatus();
+}
+
+absl::Status LayerPass::AddOutputErrors(const BlockSets& sets, double* sums) {
+  if (failed_ || !layers_->has_output()) {
+    return absl::FailedPreconditionError(
+        "layer pass: no output to compare with");
+  }
+  const int64_t last_tile = next_tile_ == 0 ? num_tiles() : next_tile_;
+  if (sums == nullptr || sets.bits == nullptr || sets.counts == nullptr ||
+      sets.num_query_heads != layers_->model().config->num_query_heads ||
+      int64_t{sets.num_words} * 64 < last_tile) {
+    return Invalid("sets that are not of the range's tiles and heads");
+  }
+  return Enqueue([&] { return layers_->AddOutputErrors(*sent_, sets, sums); });
 }
 
 int64_t LayerPassBytes(const ModelParts& model, int64_t num_tokens,
@@ -198,7 +223,15 @@ int64_t LayerPassBytes(const ModelParts& model, int64_t num_tokens,
           ? 0
           : ExecutorOf(model.device->stream()).num_threads() * blocks *
                 kThreadBytesPerBlock;
-  const int64_t bytes = held + activations + outputs + workspace + threads;
+  // Of AddOutputErrors, beside queries and outputs: heads' products with
+  // themselves, one head's part while they are made, and the errors of some
+  // rows, converted, in another order, multiplied and squared.
+  const int64_t errors =
+      queries * config.head_dim * float_size +
+      config.head_dim * (queries * element + hidden * (element + float_size)) +
+      std::min(rows, kErrorRowsAtOnce) * queries * 4 * float_size;
+  const int64_t bytes =
+      held + activations + outputs + workspace + threads + errors;
   // The allocator cannot fill every gap.
   return bytes + bytes / 4;
 }

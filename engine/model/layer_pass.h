@@ -13,12 +13,14 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/device/device.h"
 #include "engine/device/transfer_buffer.h"
 #include "engine/token.h"
+#include "kernels/block_sets.h"
 #include "kernels/paged_kv.h"
 #include "kernels/ragged_batch.h"
 
@@ -28,10 +30,14 @@ class DenseLayers;
 struct ModelParts;
 struct StepInputs;
 
-// Which of PoolAttention's targets are wanted.
+// What is wanted of a range's attention.
 struct LayerPassTargets {
+  // Which of PoolAttention's targets.
   bool max = false;
   bool mass = false;
+  // Whether AddOutputErrors may follow: what the range's attention read and
+  // wrote is then kept until the next Run.
+  bool output = false;
 };
 
 // What a call has computed; the device's memory, whose work may still be in its
@@ -50,10 +56,11 @@ struct LayerRangeView {
   int64_t row_len = 0;  // last_tile
 };
 
-// Between calls it holds the residual stream of all rows and the pools of one
-// layer's keys; during one, beside what its rows take, the targets' workspace,
-// of the range's tiles times the sequence's blocks. The model's steps may run
-// between calls. One thread, that of the model.
+// Between calls it holds the residual stream of all rows, the pools of one
+// layer's keys and what `output` keeps of one range; during one, beside what
+// its rows take, the targets' workspace, of the range's tiles times the
+// sequence's blocks. The model's steps may run between calls. One thread, that
+// of the model.
 class LayerPass {
  public:
   // LlamaModel::BeginLayerPass.
@@ -77,6 +84,22 @@ class LayerPass {
   absl::Status Run(int32_t layer, int64_t first_tile, int64_t last_tile,
                    LayerPassTargets targets, LayerRangeView* view);
 
+  // Adds to sums[h], double [Hq] of the device's memory, the squared error that
+  // query head h of the last Run's range would bring to the residual stream if
+  // it read the blocks of `sets` alone: the sum over its rows of
+  // |(o - o') W_h|^2, with o the head's output of dense attention, o' that over
+  // the sets, both of the model's dtype, and W_h [D, H] the head's part of the
+  // output projection. Of empty sets that is what reading everything is worth.
+  //
+  // `sets`: of the range's tiles and all heads, [last_tile - first_tile, Hq] on
+  // the device; bits not null, words for last_tile blocks. Any number of times
+  // after a Run whose output is wanted; enqueued like it.
+  //
+  // INVALID_ARGUMENT: sets of another shape; nothing has changed.
+  // FAILED_PRECONDITION: no output was kept, or the pass has ended. Others,
+  // which end it: as Run's.
+  absl::Status AddOutputErrors(const BlockSets& sets, double* sums);
+
   int64_t num_tiles() const {
     return NumBlocks(static_cast<int64_t>(tokens_.size()));
   }
@@ -86,7 +109,10 @@ class LayerPass {
             absl::Span<const int32_t> pages);
   absl::Status CheckNext(int32_t layer, int64_t first_tile,
                          int64_t last_tile) const;
-  absl::StatusOr<StepInputs> Send(int64_t first_tile, int64_t last_tile);
+  absl::Status Send(int64_t first_tile, int64_t last_tile);
+  // What `enqueue`, of work that reads the current inputs, returns; unless that
+  // is OK the pass has ended.
+  absl::Status Enqueue(absl::FunctionRef<absl::Status()> enqueue);
 
   Device* const device_;
   const std::vector<TokenId> tokens_;
@@ -96,6 +122,7 @@ class LayerPass {
   TransferBuffer inputs_;
   std::array<std::unique_ptr<DeviceClock>, 2> clocks_;
   int turn_ = 0;
+  std::unique_ptr<StepInputs> sent_;  // of the last range
   int32_t next_layer_ = 0;
   int64_t next_tile_ = 0;
   bool failed_ = false;

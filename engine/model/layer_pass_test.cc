@@ -1,5 +1,6 @@
 #include "engine/model/layer_pass.h"
 
+#include <ATen/ops/zeros.h>
 #include <c10/core/Allocator.h>
 #include <malloc.h>
 #include <sys/stat.h>
@@ -190,7 +191,7 @@ class Passes {
       for (const int64_t tiles : ranges) {
         LayerRangeView view;
         const absl::Status status =
-            pass->Run(layer, first, first + tiles, {true, true}, &view);
+            pass->Run(layer, first, first + tiles, {true, true, false}, &view);
         EXPECT_TRUE(status.ok()) << status;
         if (!status.ok()) return outputs;
         EXPECT_TRUE(runner_->Step({{neighbour_, 1}}).ok());
@@ -323,7 +324,7 @@ TEST_P(LayerPassTest, GivesWhatIsAskedFor) {
     const std::unique_ptr<LayerPass> pass = passes.Begin();
     for (int32_t layer = 0; layer < 3; ++layer) {
       LayerRangeView view;
-      ASSERT_TRUE(pass->Run(layer, 0, 3, {max, false}, &view).ok());
+      ASSERT_TRUE(pass->Run(layer, 0, 3, {max, false, false}, &view).ok());
       EXPECT_EQ(view.max_target != nullptr, max);
       EXPECT_EQ(view.mass_target, nullptr);
     }
@@ -335,7 +336,7 @@ TEST_P(LayerPassTest, RefusesWhatIsNotNext) {
   const std::unique_ptr<LayerPass> pass = passes.Begin();
   LayerRangeView view;
   const auto run = [&](int32_t layer, int64_t first, int64_t last) {
-    return pass->Run(layer, first, last, {true, false}, &view).code();
+    return pass->Run(layer, first, last, {true, false, false}, &view).code();
   };
   const auto kRefused = absl::StatusCode::kInvalidArgument;
   EXPECT_EQ(run(1, 0, 5), kRefused);
@@ -414,6 +415,14 @@ TEST(LayerPassBytesTest, CoversWhatAPassTakesAndIsLinear) {
     const auto bytes = [&, range = tiles](int64_t tokens) {
       return passes.model().LayerPassBytes(tokens, range);
     };
+    const at::Tensor bits = at::zeros({tiles, 4, 1}, at::kLong);
+    const at::Tensor counts = at::zeros({tiles, 4}, at::kInt);
+    const at::Tensor errors = at::zeros({4}, at::kDouble);
+    BlockSets sets;
+    sets.bits = static_cast<uint64_t*>(bits.mutable_data_ptr());
+    sets.counts = counts.mutable_data_ptr<int32_t>();
+    sets.num_words = 1;
+    sets.num_query_heads = 4;
     static PeakAllocator allocator;
     PeakAllocator::ResetPeak();
     c10::Allocator* const usual = c10::GetAllocator(c10::kCPU);
@@ -424,7 +433,10 @@ TEST(LayerPassBytesTest, CoversWhatAPassTakesAndIsLinear) {
       LayerRangeView view;
       for (int64_t tile = 0; tile < pass->num_tiles(); tile += tiles) {
         const int64_t end = std::min(tile + tiles, pass->num_tiles());
-        EXPECT_TRUE(pass->Run(0, tile, end, {true, true}, &view).ok());
+        EXPECT_TRUE(pass->Run(0, tile, end, {true, true, true}, &view).ok());
+        EXPECT_TRUE(
+            pass->AddOutputErrors(sets, errors.mutable_data_ptr<double>())
+                .ok());
       }
     }
     c10::SetAllocator(c10::kCPU, usual, std::numeric_limits<uint8_t>::max());

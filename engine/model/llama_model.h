@@ -113,7 +113,8 @@ class LlamaModel {
   int64_t OracleBytes() const;
 
   // The same of a layer pass of `num_tokens` in ranges of up to `num_tiles`
-  // tiles with both targets, beside its pages and what steps take anyway.
+  // tiles with all that can be wanted, beside its pages and what steps take
+  // anyway.
   int64_t LayerPassBytes(int64_t num_tokens, int64_t num_tiles) const;
 
  private:
