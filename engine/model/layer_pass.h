@@ -41,7 +41,7 @@ struct LayerPassTargets {
 };
 
 // What a call has computed; the device's memory, whose work may still be in its
-// stream. Valid until the pass's next call or end.
+// stream. Valid until the pass's next Run or end.
 struct LayerRangeView {
   // Raw pools of the range's queries, as QkPrepareArgs::pooled_queries: fp32
   // [last_tile - first_tile, Hq, kNumPools, D].

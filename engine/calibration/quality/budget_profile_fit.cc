@@ -13,62 +13,70 @@ namespace {
 struct Piece {
   int32_t head = 0;
   double width = 0.0;  // of density
-  double slope = 0.0;  // recall gained by density
+  double slope = 0.0;  // utility gained by density
 };
 
-absl::Status CheckCurves(const RecallCurves& curves) {
+absl::Status CheckCurves(const UtilityCurves& curves) {
   if (curves.num_layers < 1 || curves.num_heads < 1) {
-    return absl::InvalidArgumentError("recall curves: no layers or no heads");
+    return absl::InvalidArgumentError("utility curves: no layers or no heads");
   }
   const std::vector<double>& densities = curves.densities;
   for (size_t p = 0; p < densities.size(); ++p) {
     if (!(densities[p] > 0.0 && densities[p] <= 1.0) ||
         (p > 0 && densities[p] < densities[p - 1])) {
       return absl::InvalidArgumentError(
-          absl::StrCat("recall curves: density ", p, " = ", densities[p],
+          absl::StrCat("utility curves: density ", p, " = ", densities[p],
                        ": must be in (0, 1] and not fall"));
     }
   }
-  if (curves.recall.size() != static_cast<size_t>(curves.num_layers) *
-                                  curves.num_heads * densities.size()) {
-    return absl::InvalidArgumentError("recall curves: sizes disagree");
+  const size_t num_rows =
+      static_cast<size_t>(curves.num_layers) * curves.num_heads;
+  if (curves.full.size() != num_rows ||
+      curves.utility.size() != num_rows * densities.size()) {
+    return absl::InvalidArgumentError("utility curves: sizes disagree");
   }
-  for (const double recall : curves.recall) {
-    if (!std::isfinite(recall)) {
-      return absl::InvalidArgumentError("recall curves: not finite");
-    }
+  const bool is_finite =
+      std::all_of(curves.utility.begin(), curves.utility.end(),
+                  [](double utility) { return std::isfinite(utility); }) &&
+      std::all_of(curves.full.begin(), curves.full.end(), [](double full) {
+        return std::isfinite(full) && full >= 0.0;
+      });
+  if (!is_finite) {
+    return absl::InvalidArgumentError(
+        "utility curves: not finite, or a negative end");
   }
   return absl::OkStatus();
 }
 
-// A head's points from (0, 0) to (1, 1), of densities that ascend strictly.
-std::vector<RecallPoint> PointsOf(const RecallCurves& curves, int32_t layer,
-                                  int32_t head) {
+// A head's points from (0, 0) to (1, full), of densities that ascend strictly.
+std::vector<UtilityPoint> PointsOf(const UtilityCurves& curves, int32_t layer,
+                                   int32_t head) {
   const size_t num_points = curves.densities.size();
-  const size_t row =
-      (static_cast<size_t>(layer) * curves.num_heads + head) * num_points;
-  std::vector<RecallPoint> points = {{0.0, 0.0}};
-  const auto add = [&points](double density, double recall) {
+  const size_t row = static_cast<size_t>(layer) * curves.num_heads + head;
+  const double full = curves.full[row];
+  std::vector<UtilityPoint> points = {{0.0, 0.0}};
+  const auto add = [&points](double density, double utility) {
     if (density > points.back().density) points.push_back({density, 0.0});
-    points.back().recall = std::max(points.back().recall, recall);
+    points.back().utility = std::max(points.back().utility, utility);
   };
   for (size_t p = 0; p < num_points; ++p) {
-    add(curves.densities[p], std::clamp(curves.recall[row + p], 0.0, 1.0));
+    add(curves.densities[p],
+        std::clamp(curves.utility[row * num_points + p], 0.0, full));
   }
-  add(1.0, 1.0);
+  add(1.0, full);
   return points;
 }
 
 // All pieces of a layer, steepest first.
-std::vector<Piece> PiecesOf(const RecallCurves& curves, int32_t layer) {
+std::vector<Piece> PiecesOf(const UtilityCurves& curves, int32_t layer) {
   std::vector<Piece> pieces;
   for (int32_t head = 0; head < curves.num_heads; ++head) {
-    const std::vector<RecallPoint> points = PointsOf(curves, layer, head);
-    const std::vector<RecallPoint> corners = UpperEnvelope(points);
+    const std::vector<UtilityPoint> points = PointsOf(curves, layer, head);
+    const std::vector<UtilityPoint> corners = UpperEnvelope(points);
     for (size_t i = 1; i < corners.size(); ++i) {
       const double width = corners[i].density - corners[i - 1].density;
       pieces.push_back(
-          {head, width, (corners[i].recall - corners[i - 1].recall) / width});
+          {head, width, (corners[i].utility - corners[i - 1].utility) / width});
     }
   }
   std::stable_sort(
@@ -100,14 +108,15 @@ std::vector<double> Fill(const std::vector<Piece>& pieces, int32_t num_heads,
 
 }  // namespace
 
-std::vector<RecallPoint> UpperEnvelope(const std::vector<RecallPoint>& points) {
-  std::vector<RecallPoint> corners;
-  for (const RecallPoint& c : points) {
+std::vector<UtilityPoint> UpperEnvelope(
+    const std::vector<UtilityPoint>& points) {
+  std::vector<UtilityPoint> corners;
+  for (const UtilityPoint& c : points) {
     while (corners.size() >= 2) {
-      const RecallPoint& a = corners[corners.size() - 2];
-      const RecallPoint& b = corners.back();
-      const bool is_above = (b.recall - a.recall) * (c.density - a.density) >
-                            (c.recall - a.recall) * (b.density - a.density);
+      const UtilityPoint& a = corners[corners.size() - 2];
+      const UtilityPoint& b = corners.back();
+      const bool is_above = (b.utility - a.utility) * (c.density - a.density) >
+                            (c.utility - a.utility) * (b.density - a.density);
       if (is_above) break;
       corners.pop_back();
     }
@@ -117,7 +126,7 @@ std::vector<RecallPoint> UpperEnvelope(const std::vector<RecallPoint>& points) {
 }
 
 absl::StatusOr<BudgetProfile> FitBudgetProfile(
-    const RecallCurves& curves, const std::vector<float>& targets) {
+    const UtilityCurves& curves, const std::vector<float>& targets) {
   SEER_RETURN_IF_ERROR(CheckCurves(curves));
   const size_t num_targets = targets.size();
   std::vector<float> values(static_cast<size_t>(curves.num_layers) *

@@ -17,8 +17,8 @@ const std::vector<double> kDensities = {0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9};
 const std::vector<float> kTargets = {0.1f, 0.2f, 0.3f, 0.5f, 0.8f};
 
 // Rising curves, some of them not concave, as measured ones may be.
-RecallCurves RandomCurves(uint64_t seed) {
-  RecallCurves curves;
+UtilityCurves RandomCurves(uint64_t seed) {
+  UtilityCurves curves;
   curves.num_layers = kLayers;
   curves.num_heads = kHeads;
   curves.densities = kDensities;
@@ -26,27 +26,30 @@ RecallCurves RandomCurves(uint64_t seed) {
   std::uniform_real_distribution<double> uniform;
   for (int row = 0; row < kLayers * kHeads; ++row) {
     std::vector<double> values(kDensities.size());
-    for (double& value : values) value = uniform(random);
+    const double full = std::exp(4.0 * uniform(random));
+    for (double& value : values) value = full * uniform(random);
     std::sort(values.begin(), values.end());
-    curves.recall.insert(curves.recall.end(), values.begin(), values.end());
+    curves.full.push_back(full);
+    curves.utility.insert(curves.utility.end(), values.begin(), values.end());
   }
   return curves;
 }
 
-BudgetProfile Fit(const RecallCurves& curves,
+BudgetProfile Fit(const UtilityCurves& curves,
                   const std::vector<float>& targets) {
   auto profile = FitBudgetProfile(curves, targets);
   EXPECT_TRUE(profile.ok()) << profile.status();
   return *std::move(profile);
 }
 
-// One layer of heads with these recalls at density 1/2.
-RecallCurves CurvesAtHalf(std::vector<double> recall) {
-  RecallCurves curves;
+// One layer of heads with these utilities at density 1/2, and 1 in full.
+UtilityCurves CurvesAtHalf(std::vector<double> utility) {
+  UtilityCurves curves;
   curves.num_layers = 1;
-  curves.num_heads = static_cast<int32_t>(recall.size());
+  curves.num_heads = static_cast<int32_t>(utility.size());
   curves.densities = {0.5};
-  curves.recall = std::move(recall);
+  curves.full.assign(utility.size(), 1.0);
+  curves.utility = std::move(utility);
   return curves;
 }
 
@@ -54,34 +57,34 @@ TEST(UpperEnvelopeTest, IsConcaveAboveAndMadeOfPoints) {
   std::mt19937_64 random(3);
   std::uniform_real_distribution<double> uniform;
   for (int round = 0; round < 200; ++round) {
-    std::vector<RecallPoint> points = {{0.0, 0.0}};
+    std::vector<UtilityPoint> points = {{0.0, 0.0}};
     for (const double density : kDensities) {
       points.push_back({density, uniform(random)});
     }
     points.push_back({1.0, 1.0});
-    const std::vector<RecallPoint> corners = UpperEnvelope(points);
+    const std::vector<UtilityPoint> corners = UpperEnvelope(points);
     ASSERT_GE(corners.size(), 2u);
     EXPECT_EQ(corners.front().density, 0.0);
     EXPECT_EQ(corners.back().density, 1.0);
     double last_slope = std::numeric_limits<double>::infinity();
     size_t corner = 0;
-    for (const RecallPoint& point : points) {
+    for (const UtilityPoint& point : points) {
       if (point.density > corners[corner + 1].density) ++corner;
-      const RecallPoint& a = corners[corner];
-      const RecallPoint& b = corners[corner + 1];
-      const double slope = (b.recall - a.recall) / (b.density - a.density);
-      const double on_line = a.recall + slope * (point.density - a.density);
-      EXPECT_LE(point.recall, on_line + 0x1p-50);
+      const UtilityPoint& a = corners[corner];
+      const UtilityPoint& b = corners[corner + 1];
+      const double slope = (b.utility - a.utility) / (b.density - a.density);
+      const double on_line = a.utility + slope * (point.density - a.density);
+      EXPECT_LE(point.utility, on_line + 0x1p-50);
     }
     for (size_t i = 1; i < corners.size(); ++i) {
-      const double slope = (corners[i].recall - corners[i - 1].recall) /
+      const double slope = (corners[i].utility - corners[i - 1].utility) /
                            (corners[i].density - corners[i - 1].density);
       EXPECT_LE(slope, last_slope * (1 + 0x1p-50));
       last_slope = slope;
       const bool is_point = std::any_of(
-          points.begin(), points.end(), [&](const RecallPoint& point) {
+          points.begin(), points.end(), [&](const UtilityPoint& point) {
             return point.density == corners[i].density &&
-                   point.recall == corners[i].recall;
+                   point.utility == corners[i].utility;
           });
       EXPECT_TRUE(is_point);
     }
@@ -109,50 +112,96 @@ TEST(BudgetProfileFitTest, MeanIsTheTargetAndNoHeadFalls) {
   }
 }
 
-// No transfer of density between two heads would gain recall: the slope behind
-// each head is at least that before every other.
-TEST(BudgetProfileFitTest, NoTransferGains) {
-  const RecallCurves curves = RandomCurves(42);
-  const BudgetProfile profile = Fit(curves, kTargets);
-  const auto envelope_at = [&](int32_t head, double density) {
-    std::vector<RecallPoint> points = {{0.0, 0.0}};
-    for (size_t p = 0; p < kDensities.size(); ++p) {
-      points.push_back(
-          {kDensities[p], curves.recall[head * kDensities.size() + p]});
+// A curve's upper concave envelope at a density, by its definition: the highest
+// line between two of the points.
+double EnvelopeAt(const std::vector<UtilityPoint>& points, double density) {
+  double highest = 0.0;
+  for (const UtilityPoint& a : points) {
+    for (const UtilityPoint& b : points) {
+      if (a.density > density || b.density < density) continue;
+      const double width = b.density - a.density;
+      const double at = width == 0.0
+                            ? a.utility
+                            : a.utility + (density - a.density) / width *
+                                              (b.utility - a.utility);
+      highest = std::max(highest, at);
     }
-    points.push_back({1.0, 1.0});
-    const std::vector<RecallPoint> corners = UpperEnvelope(points);
-    size_t i = 1;
-    while (i + 1 < corners.size() && corners[i].density < density) ++i;
-    const RecallPoint& a = corners[i - 1];
-    const RecallPoint& b = corners[i];
-    return a.recall + (density - a.density) / (b.density - a.density) *
-                          (b.recall - a.recall);
-  };
-  constexpr double kMoved = 0.01;
-  for (const float target : kTargets) {
-    std::vector<double> densities;
-    for (int32_t head = 0; head < kHeads; ++head) {
-      densities.push_back(profile.HeadDensity(0, head, target));
-    }
-    for (int32_t from = 0; from < kHeads; ++from) {
-      for (int32_t to = 0; to < kHeads; ++to) {
-        if (from == to || densities[from] < kMoved ||
-            densities[to] > 1.0 - kMoved) {
-          continue;
-        }
-        const double gain = envelope_at(to, densities[to] + kMoved) -
-                            envelope_at(to, densities[to]);
-        const double loss = envelope_at(from, densities[from]) -
-                            envelope_at(from, densities[from] - kMoved);
-        EXPECT_LE(gain, loss + 1e-6);  // floats, times the steepest slope, 20
+  }
+  return highest;
+}
+
+// Of three heads whose curves bend at tenths: where the sum of densities is a
+// whole number of tenths, no better densities than the best tenths exist.
+TEST(BudgetProfileFitTest, NoOtherDensitiesAreBetter) {
+  const std::vector<double> densities = {0.1, 0.2, 0.4, 0.7};
+  std::mt19937_64 random(7);
+  std::uniform_real_distribution<double> uniform;
+  for (int round = 0; round < 30; ++round) {
+    UtilityCurves curves;
+    curves.num_layers = 1;
+    curves.num_heads = 3;
+    curves.densities = densities;
+    std::vector<std::vector<UtilityPoint>> points;
+    double steepest = 0.0;
+    for (int head = 0; head < 3; ++head) {
+      const double full = std::exp(4.0 * uniform(random));
+      points.push_back({{0.0, 0.0}});
+      for (const double density : densities) {
+        // Also such as are worse than nothing.
+        curves.utility.push_back(full * (1.2 * uniform(random) - 0.2));
+        points.back().push_back({density, curves.utility.back()});
       }
+      points.back().push_back({1.0, full});
+      curves.full.push_back(full);
+      steepest = std::max(steepest, full / densities[0]);
+    }
+    for (int tenths = 1; tenths < 30; ++tenths) {
+      double best = 0.0;
+      for (int a = 0; a <= 10; ++a) {
+        for (int b = 0; b <= 10; ++b) {
+          const int c = tenths - a - b;
+          if (c < 0 || c > 10) continue;
+          best = std::max(best, EnvelopeAt(points[0], 0.1 * a) +
+                                    EnvelopeAt(points[1], 0.1 * b) +
+                                    EnvelopeAt(points[2], 0.1 * c));
+        }
+      }
+      const float target = static_cast<float>(tenths) / 30.0f;
+      const BudgetProfile profile = Fit(curves, {target});
+      double got = 0.0;
+      for (int head = 0; head < 3; ++head) {
+        got += EnvelopeAt(points[head], profile.HeadDensity(0, head, target));
+      }
+      // The target and three densities are rounded to floats.
+      EXPECT_NEAR(got, best, 6 * 0x1p-24 * steepest) << tenths;
     }
   }
 }
 
+TEST(BudgetProfileFitTest, AHeadThatWritesMoreGetsMore) {
+  UtilityCurves curves = CurvesAtHalf({0.75, 7.5});
+  curves.full = {1.0, 10.0};
+  const BudgetProfile profile = Fit(curves, {0.25f, 0.5f, 0.75f});
+  // By tenths: 15 and 1.5 a density for the first halves, 5 and 0.5 behind.
+  EXPECT_EQ(profile.HeadDensity(0, 0, 0.25), 0.0);
+  EXPECT_EQ(profile.HeadDensity(0, 1, 0.25), 0.5);
+  EXPECT_EQ(profile.HeadDensity(0, 0, 0.5), 0.0);
+  EXPECT_EQ(profile.HeadDensity(0, 1, 0.5), 1.0);
+  EXPECT_EQ(profile.HeadDensity(0, 0, 0.75), 0.5);
+  EXPECT_EQ(profile.HeadDensity(0, 1, 0.75), 1.0);
+}
+
+TEST(BudgetProfileFitTest, HeadsThatWriteNothingShareEvenly) {
+  UtilityCurves curves = CurvesAtHalf({0.0, -0.5, 0.0});
+  curves.full = {0.0, 0.0, 0.0};
+  const BudgetProfile profile = Fit(curves, {0.25f});
+  for (int head = 0; head < 3; ++head) {
+    EXPECT_EQ(profile.HeadDensity(0, head, 0.25), 0.25);
+  }
+}
+
 TEST(BudgetProfileFitTest, AFlatHeadGetsLittle) {
-  // Its recall grows as fast as its density; the other's at first thrice.
+  // Its utility grows as fast as its density; the other's at first thrice.
   const BudgetProfile profile =
       Fit(CurvesAtHalf({0.5, 0.9}), {0.1f, 0.25f, 0.5f});
   EXPECT_EQ(profile.HeadDensity(0, 0, 0.1), 0.0);
@@ -176,10 +225,10 @@ TEST(BudgetProfileFitTest, HeadsThatAreAlikeGetTheSame) {
 }
 
 TEST(BudgetProfileFitTest, NoiseAndRoundingAreTakenForWhatTheyMean) {
-  // Recall above 1 by rounding, and one that falls.
-  RecallCurves curves = CurvesAtHalf({1.0000001, 0.8});
+  // Utility above all by rounding, and one that falls.
+  UtilityCurves curves = CurvesAtHalf({1.0000001, 0.8});
   curves.densities = {0.25, 0.5};
-  curves.recall = {1.0000001, 1.0, 0.8, 0.7};
+  curves.utility = {1.0000001, 1.0, 0.8, 0.7};
   const BudgetProfile profile = Fit(curves, {0.25f, 0.625f, 1.0f});
   EXPECT_EQ(profile.HeadDensity(0, 0, 0.25), 0.25);
   EXPECT_EQ(profile.HeadDensity(0, 1, 0.25), 0.25);
@@ -190,14 +239,15 @@ TEST(BudgetProfileFitTest, NoiseAndRoundingAreTakenForWhatTheyMean) {
 
 // Three budgets below what is forced realize one density, the largest all.
 TEST(BudgetProfileFitTest, PointsThatCoincideCountOnce) {
-  RecallCurves once = CurvesAtHalf({});
+  UtilityCurves once = CurvesAtHalf({});
   once.num_heads = 2;
+  once.full = {1.0, 1.0};
   once.densities = {0.25, 0.5};
-  once.recall = {0.3, 0.6, 0.7, 0.9};
-  RecallCurves often = once;
+  once.utility = {0.3, 0.6, 0.7, 0.9};
+  UtilityCurves often = once;
   often.densities = {0.25, 0.25, 0.25, 0.5, 1.0, 1.0};
-  often.recall = {0.3, 0.3, 0.3, 0.6, 1.0, 0.9999999,  //
-                  0.6, 0.7, 0.5, 0.9, 1.0, 1.0};
+  often.utility = {0.3, 0.3, 0.3, 0.6, 1.0, 0.9999999,  //
+                   0.6, 0.7, 0.5, 0.9, 1.0, 1.0};
   const std::vector<float> targets = {0.125f, 0.25f, 0.3f, 0.5f, 0.9f};
   const BudgetProfile want = Fit(once, targets);
   const BudgetProfile profile = Fit(often, targets);
@@ -211,15 +261,15 @@ TEST(BudgetProfileFitTest, PointsThatCoincideCountOnce) {
 }
 
 TEST(BudgetProfileFitTest, RefusesWhatIsNoCurve) {
-  const auto code = [](const RecallCurves& curves,
+  const auto code = [](const UtilityCurves& curves,
                        const std::vector<float>& targets) {
     return FitBudgetProfile(curves, targets).status().code();
   };
   constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-  const RecallCurves good = CurvesAtHalf({0.7, 0.8});
+  const UtilityCurves good = CurvesAtHalf({0.7, 0.8});
   EXPECT_EQ(code(good, {}), kInvalid);
   EXPECT_EQ(code(good, {0.5f, 0.5f}), kInvalid);
-  RecallCurves bad = good;
+  UtilityCurves bad = good;
   for (const double density : {0.0, -0.5, 1.0000001, std::nan("")}) {
     bad.densities = {density};
     EXPECT_EQ(code(bad, {0.5f}), kInvalid) << density;
@@ -232,7 +282,16 @@ TEST(BudgetProfileFitTest, RefusesWhatIsNoCurve) {
   bad.densities = {0.2, 0.5};
   EXPECT_EQ(code(bad, {0.5f}), kInvalid);
   bad = good;
-  bad.recall[1] = std::numeric_limits<double>::quiet_NaN();
+  bad.utility[1] = std::nan("");
+  EXPECT_EQ(code(bad, {0.5f}), kInvalid);
+  bad = good;
+  for (const double full :
+       {-1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
+    bad.full[1] = full;
+    EXPECT_EQ(code(bad, {0.5f}), kInvalid) << full;
+  }
+  bad = good;
+  bad.full.pop_back();
   EXPECT_EQ(code(bad, {0.5f}), kInvalid);
   bad = good;
   bad.num_heads = 0;

@@ -26,22 +26,26 @@ struct LayerEvaluation::Pass {
   GatePass sequences;
 };
 
-LayerEvaluation::LayerEvaluation(std::unique_ptr<RecallMetrics> recall)
-    : recall_(std::move(recall)) {}
-
+LayerEvaluation::LayerEvaluation() = default;
 LayerEvaluation::~LayerEvaluation() = default;
 
 absl::StatusOr<std::unique_ptr<LayerEvaluation>> LayerEvaluation::Begin(
     const LayerTrainer& trainer, std::vector<int64_t> sequence_lens,
-    const RecallOptions& options) {
+    const LayerQuestions& questions) {
   const GateNetwork& network = trainer.network();
   SEER_RETURN_IF_ERROR(GatePass::Check(network, sequence_lens));
-  SEER_ASSIGN_OR_RETURN(
-      std::unique_ptr<RecallMetrics> recall,
-      RecallMetrics::Create(options, network.shape.num_query_heads,
-                            trainer.device()));
-  std::unique_ptr<LayerEvaluation> evaluation(
-      new LayerEvaluation(std::move(recall)));
+  std::unique_ptr<LayerEvaluation> evaluation(new LayerEvaluation());
+  const int32_t num_heads = network.shape.num_query_heads;
+  if (questions.recall) {
+    SEER_ASSIGN_OR_RETURN(
+        evaluation->recall_,
+        RecallMetrics::Create(questions.budgets, num_heads, trainer.device()));
+  }
+  if (questions.utility) {
+    SEER_ASSIGN_OR_RETURN(
+        evaluation->utility_,
+        UtilityMetrics::Create(questions.budgets, num_heads, trainer.device()));
+  }
   SEER_RETURN_IF_ERROR(OnTensors([&] {
     evaluation->pass_.reset(
         new Pass{GatePass(network, trainer.options().training.loss,
@@ -52,23 +56,40 @@ absl::StatusOr<std::unique_ptr<LayerEvaluation>> LayerEvaluation::Begin(
 }
 
 absl::Status LayerEvaluation::AddRange(const TileRange& range,
-                                       const float* mass) {
+                                       const RangeTruth& truth) {
   return OnTensors([&]() -> absl::Status {
     GatePass& pass = pass_->sequences;
     SEER_RETURN_IF_ERROR(pass.AddRange(range, /*gradients=*/nullptr));
+    if (recall_ == nullptr && utility_ == nullptr) return absl::OkStatus();
     // As the kernels have them: [tiles, Hq, blocks].
     const at::Tensor logits = pass.logits().transpose(0, 1).contiguous();
+    return Judge(range, logits.const_data_ptr<float>(), truth);
+  });
+}
+
+absl::Status LayerEvaluation::Judge(const TileRange& range, const float* logits,
+                                    const RangeTruth& truth) {
+  const PromptTiles tiles = {pass_->sequences.sequence_len(), range.first_tile,
+                             range.last_tile};
+  if (recall_ != nullptr) {
     RecallRange judged;
-    judged.prompt_len = pass.sequence_len();
-    judged.first_tile = range.first_tile;
-    judged.last_tile = range.last_tile;
-    judged.logits = logits.const_data_ptr<float>();
+    judged.tiles = tiles;
+    judged.logits = logits;
     judged.logits_row_len = range.last_tile;
     judged.target = range.target;
-    judged.mass = mass;
+    judged.mass = truth.mass;
     judged.row_len = range.row_len;
-    return recall_->AddRange(judged);
-  });
+    SEER_RETURN_IF_ERROR(recall_->AddRange(judged));
+  }
+  if (utility_ != nullptr) {
+    UtilityRange measured;
+    measured.tiles = tiles;
+    measured.logits = logits;
+    measured.row_len = range.last_tile;
+    measured.errors = truth.errors;
+    SEER_RETURN_IF_ERROR(utility_->AddRange(measured));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status LayerEvaluation::EndSequence() {
@@ -84,7 +105,12 @@ absl::StatusOr<LayerQuality> LayerEvaluation::End() {
   return OnTensors([&]() -> absl::StatusOr<LayerQuality> {
     LayerQuality quality;
     quality.loss = pass_->sequences.loss().item<double>();
-    SEER_ASSIGN_OR_RETURN(quality.recall, recall_->Result());
+    if (recall_ != nullptr) {
+      SEER_ASSIGN_OR_RETURN(quality.recall, recall_->Result());
+    }
+    if (utility_ != nullptr) {
+      SEER_ASSIGN_OR_RETURN(quality.utility, utility_->Result());
+    }
     return quality;
   });
 }

@@ -9,31 +9,48 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/calibration/quality/recall_metrics.h"
+#include "engine/calibration/quality/uniform_budgets.h"
+#include "engine/calibration/quality/utility_metrics.h"
 #include "engine/calibration/tile_range.h"
 #include "engine/calibration/training/layer_trainer.h"
 
 namespace seer {
 
-struct LayerQuality {
-  double loss = 0.0;                  // the trainer's, over all sequences
-  std::vector<DensityRecall> recall;  // one for each density
+// What is measured at the budgets, beside the loss.
+struct LayerQuestions {
+  UniformBudgets budgets;
+  bool recall = false;
+  bool utility = false;
 };
 
-// Called as LayerTrainer is, and without its gradients. Recall is over the
-// tiles that the ranges bring, so these should begin at tile 0.
+// What the answers need of a range; the rest may be missing.
+struct RangeTruth {
+  const float* mass = nullptr;  // recall: the true probability in each block,
+                                // [last - first, Hq, row_len] as range.target
+  OutputErrors errors;          // utility
+};
+
+struct LayerQuality {
+  double loss = 0.0;                  // the trainer's, over all sequences
+  std::vector<DensityRecall> recall;  // one for each density, if asked for
+  HeadUtilities utility;              // if asked for
+};
+
+// Called as LayerTrainer is, and without its gradients. Recall and utility are
+// over the tiles that the ranges bring, so these should begin at tile 0.
 class LayerEvaluation {
  public:
   // Of the gate as `trainer`, which outlives it, now has it: no step of the
   // trainer may end before this does. The errors of LayerTrainer::BeginStep and
-  // RecallMetrics::Create.
+  // RecallMetrics::Create and UtilityMetrics::Create.
   static absl::StatusOr<std::unique_ptr<LayerEvaluation>> Begin(
       const LayerTrainer& trainer, std::vector<int64_t> sequence_lens,
-      const RecallOptions& options);
+      const LayerQuestions& questions);
   ~LayerEvaluation();
 
-  // `mass`: like range.target, the true probability in each block (the mass
-  // target). The errors of LayerTrainer::AddRange.
-  absl::Status AddRange(const TileRange& range, const float* mass);
+  // The errors of LayerTrainer::AddRange, and of RecallMetrics and
+  // UtilityMetrics::AddRange.
+  absl::Status AddRange(const TileRange& range, const RangeTruth& truth);
 
   // FAILED_PRECONDITION: the sequence's last tile has not come.
   absl::Status EndSequence();
@@ -44,9 +61,13 @@ class LayerEvaluation {
  private:
   struct Pass;
 
-  explicit LayerEvaluation(std::unique_ptr<RecallMetrics> recall);
+  LayerEvaluation();
+  // By the current sequence's logits, fp32 [tiles, Hq, range.last_tile].
+  absl::Status Judge(const TileRange& range, const float* logits,
+                     const RangeTruth& truth);
 
-  std::unique_ptr<RecallMetrics> recall_;
+  std::unique_ptr<RecallMetrics> recall_;    // null: not asked for
+  std::unique_ptr<UtilityMetrics> utility_;  // null: not asked for
   std::unique_ptr<Pass> pass_;
 };
 

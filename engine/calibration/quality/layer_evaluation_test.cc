@@ -46,9 +46,11 @@ class LayerEvaluationTest : public testing::TestWithParam<std::string> {
 
   absl::StatusOr<LayerQuality> Evaluate() {
     // More than forced blocks and dense tiles of a short prompt take.
-    RecallOptions options;
-    options.densities = {0.7, 0.5, 0.4};
-    auto evaluation = LayerEvaluation::Begin(*trainer_, {3000, 1280}, options);
+    LayerQuestions questions;
+    questions.budgets.densities = {0.7, 0.5, 0.4};
+    questions.recall = questions.utility = true;
+    auto evaluation =
+        LayerEvaluation::Begin(*trainer_, {3000, 1280}, questions);
     if (!evaluation.ok()) return evaluation.status();
     absl::Status status;
     for (const TaughtSequence& sequence : sequences_) {
@@ -56,7 +58,13 @@ class LayerEvaluationTest : public testing::TestWithParam<std::string> {
       for (int64_t first = 0; first < sequence.num_tiles(); first += 8) {
         const TileRange range =
             sequence.Range(first, std::min(sequence.num_tiles(), first + 8));
-        status.Update((*evaluation)->AddRange(range, range.target));
+        RangeTruth truth;
+        truth.mass = range.target;
+        truth.errors = [this](const BlockSets&, double*) {
+          ++num_errors_;
+          return absl::OkStatus();
+        };
+        status.Update((*evaluation)->AddRange(range, truth));
       }
       status.Update((*evaluation)->EndSequence());
     }
@@ -68,6 +76,7 @@ class LayerEvaluationTest : public testing::TestWithParam<std::string> {
   std::unique_ptr<TeacherGate> teacher_;
   std::vector<TaughtSequence> sequences_;
   std::unique_ptr<LayerTrainer> trainer_;
+  int num_errors_ = 0;  // times that they were asked for
 };
 
 TEST_P(LayerEvaluationTest, LossIsTheTrainers) {
@@ -101,6 +110,10 @@ TEST_P(LayerEvaluationTest, ATeacherSelectsAsItsOracle) {
   const auto quality = Evaluate();
   ASSERT_TRUE(quality.ok()) << quality.status();
   ASSERT_EQ(quality->recall.size(), 3u);
+  ASSERT_EQ(quality->utility.realized_densities.size(), 3u);
+  EXPECT_EQ(quality->utility.utility, std::vector<double>(4 * 3));
+  // Twice, of 6 and 3 ranges, three densities and of nothing.
+  EXPECT_EQ(num_errors_, 2 * 9 * 4);
   for (size_t d = 0; d < 3; ++d) {
     const DensityRecall& recall = quality->recall[d];
     // Ranks are equal but where probabilities round to one; blocks so close
@@ -109,7 +122,8 @@ TEST_P(LayerEvaluationTest, ATeacherSelectsAsItsOracle) {
     EXPECT_NEAR(recall.mass_recall, recall.oracle_mass_recall, 1e-5);
     EXPECT_LT(untrained->recall[d].mass_recall, recall.mass_recall);
     EXPECT_LT(untrained->recall[d].block_recall, recall.block_recall);
-    EXPECT_EQ(recall.head_mass_recall.size(), 4u);
+    EXPECT_DOUBLE_EQ(quality->utility.realized_densities[d],
+                     recall.realized_density);
   }
   EXPECT_LT(quality->loss, untrained->loss / 1000);
 }

@@ -8,24 +8,15 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/calibration/quality/uniform_budgets.h"
 #include "engine/device/device.h"
 
 namespace seer {
 
-// Which selection is judged: row budgets at each density, the same for every
-// head, under these forced blocks.
-struct RecallOptions {
-  std::vector<double> densities = {0.5, 0.2, 0.1};  // each in (0, 1]
-  int32_t sink_blocks = 1;                          // 0..16
-  int32_t dense_last_blocks = 2;                    // >= 0
-};
-
-// The tiles [first_tile, last_tile) of a prompt; pointers are to the device's
-// memory, fp32 [tiles, Hq, row length], of (tile, head, block j) for j <= tile.
+// Pointers are to the device's memory, fp32 [tiles, Hq, row length], of (tile,
+// head, block j) for j <= tile.
 struct RecallRange {
-  int64_t prompt_len = 0;  // tokens
-  int64_t first_tile = 0;
-  int64_t last_tile = 0;
+  PromptTiles tiles;
   const float* logits = nullptr;  // the gate's
   int64_t logits_row_len = 0;     // >= last_tile
   const float* target = nullptr;  // by which the oracle selects
@@ -35,7 +26,7 @@ struct RecallRange {
 
 // Means are over the tiles of all ranges alike; forced blocks are in all sets.
 struct DensityRecall {
-  double density = 0.0;  // as in the options
+  double density = 0.0;  // as in the budgets
   // Selected / visible blocks: more where forced blocks alone are more.
   double realized_density = 0.0;
   // Share of the true probability in the gate's sets, and in the oracle's.
@@ -43,16 +34,16 @@ struct DensityRecall {
   double oracle_mass_recall = 0.0;
   // Share of the blocks of the oracle's sets that are in the gate's.
   double block_recall = 0.0;
-  std::vector<double> head_mass_recall;  // [Hq], the gate's
 };
 
 // Of one layer, over any number of prompts. The oracle is the same selection
 // fed with the target instead of logits. On the thread of the device.
 class RecallMetrics {
  public:
-  // INVALID_ARGUMENT: an option out of range. The device outlives it.
+  // INVALID_ARGUMENT: a budget out of range, or no heads. The device outlives
+  // it.
   static absl::StatusOr<std::unique_ptr<RecallMetrics>> Create(
-      const RecallOptions& options, int32_t num_query_heads,
+      const UniformBudgets& budgets, int32_t num_query_heads,
       const Device* device);
   ~RecallMetrics();
 
@@ -66,12 +57,12 @@ class RecallMetrics {
  private:
   struct Totals;
 
-  RecallMetrics(const RecallOptions& options, int32_t num_query_heads,
+  RecallMetrics(const UniformBudgets& budgets, int32_t num_query_heads,
                 const Device* device);
 
   absl::Status Judge(const RecallRange& range);
 
-  const RecallOptions options_;
+  const UniformBudgets budgets_;
   const int32_t num_query_heads_;
   const Device* const device_;
   int64_t num_tiles_ = 0;

@@ -11,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/calibration/quality/budget_profile_fit.h"
 #include "engine/model/aten.h"
 #include "gtest/gtest.h"
 #include "kernels/block_selection/row_budget.h"
@@ -91,9 +90,7 @@ class RecallMetricsTest : public testing::TestWithParam<std::string> {
     for (int64_t first = 0; first < n; first += range) {
       const int64_t offset = first * kHeads * n;
       RecallRange part;
-      part.prompt_len = prompt_len;
-      part.first_tile = first;
-      part.last_tile = std::min(n, first + range);
+      part.tiles = {prompt_len, first, std::min(n, first + range)};
       part.logits = pointers[0] + offset;
       part.target = pointers[1] + offset;
       part.mass = pointers[2] + offset;
@@ -110,16 +107,15 @@ class RecallMetricsTest : public testing::TestWithParam<std::string> {
 // What a density's numbers are by counting.
 struct Plain {
   double mass = 0, oracle_mass = 0, selected = 0, oracle = 0, both = 0;
-  std::vector<double> head_mass = std::vector<double>(kHeads);
 };
 
-Plain CountPlainly(const RecallOptions& options, double density,
+Plain CountPlainly(const UniformBudgets& budgets, double density,
                    int64_t num_tiles, const Scores& logits,
                    const Scores& target, const Scores& mass) {
   RowBudgetShape shape;
   shape.num_tiles = num_tiles;
-  shape.sink_blocks = options.sink_blocks;
-  shape.dense_last_blocks = options.dense_last_blocks;
+  shape.sink_blocks = budgets.sink_blocks;
+  shape.dense_last_blocks = budgets.dense_last_blocks;
   Plain plain;
   for (int64_t row = 0; row < num_tiles * kHeads; ++row) {
     const int64_t tile = row / kHeads;
@@ -128,7 +124,6 @@ Plain CountPlainly(const RecallOptions& options, double density,
     const std::set<int64_t> best = PlainSet(shape, density, &target[at], tile);
     for (const int64_t j : gate) {
       plain.mass += mass[at + j];
-      plain.head_mass[row % kHeads] += mass[at + j];
       plain.both += static_cast<double>(best.count(j));
     }
     for (const int64_t j : best) plain.oracle_mass += mass[at + j];
@@ -139,8 +134,8 @@ Plain CountPlainly(const RecallOptions& options, double density,
 }
 
 TEST_P(RecallMetricsTest, IsWhatCountingGives) {
-  RecallOptions options;
-  auto made = RecallMetrics::Create(options, kHeads, device_.get());
+  UniformBudgets budgets;
+  auto made = RecallMetrics::Create(budgets, kHeads, device_.get());
   ASSERT_TRUE(made.ok()) << made.status();
   RecallMetrics& metrics = **made;
   EXPECT_EQ(metrics.Result().status().code(),
@@ -156,7 +151,7 @@ TEST_P(RecallMetricsTest, IsWhatCountingGives) {
   }
   const auto results = metrics.Result();
   ASSERT_TRUE(results.ok()) << results.status();
-  ASSERT_EQ(results->size(), options.densities.size());
+  ASSERT_EQ(results->size(), budgets.densities.size());
   for (size_t d = 0; d < results->size(); ++d) {
     Plain sum;
     double num_tiles = 0;
@@ -164,37 +159,32 @@ TEST_P(RecallMetricsTest, IsWhatCountingGives) {
     for (size_t p = 0; p < lens.size(); ++p) {
       const int64_t n = NumBlocks(lens[p]);
       const Plain plain =
-          CountPlainly(options, options.densities[d], n, prompts[p][0],
+          CountPlainly(budgets, budgets.densities[d], n, prompts[p][0],
                        prompts[p][1], prompts[p][2]);
       sum.mass += plain.mass;
       sum.oracle_mass += plain.oracle_mass;
       sum.selected += plain.selected;
       sum.oracle += plain.oracle;
       sum.both += plain.both;
-      for (int h = 0; h < kHeads; ++h) sum.head_mass[h] += plain.head_mass[h];
       num_tiles += static_cast<double>(n);
       num_visible += static_cast<double>(n * (n + 1) / 2 * kHeads);
     }
     const DensityRecall& result = (*results)[d];
     // fp32 sums of a row of at most 71.
     constexpr double kRounding = 71 * 0x1p-24;
-    EXPECT_EQ(result.density, options.densities[d]);
+    EXPECT_EQ(result.density, budgets.densities[d]);
     EXPECT_DOUBLE_EQ(result.realized_density, sum.selected / num_visible);
     EXPECT_NEAR(result.mass_recall, sum.mass / (num_tiles * kHeads), kRounding);
     EXPECT_NEAR(result.oracle_mass_recall,
                 sum.oracle_mass / (num_tiles * kHeads), kRounding);
     EXPECT_DOUBLE_EQ(result.block_recall, sum.both / sum.oracle);
-    for (int h = 0; h < kHeads; ++h) {
-      EXPECT_NEAR(result.head_mass_recall[h], sum.head_mass[h] / num_tiles,
-                  kRounding);
-    }
   }
 }
 
 TEST_P(RecallMetricsTest, AnOracleRecallsAll) {
-  RecallOptions options;
-  options.densities = {0.3, 1.0};
-  auto metrics = RecallMetrics::Create(options, kHeads, device_.get());
+  UniformBudgets budgets;
+  budgets.densities = {0.3, 1.0};
+  auto metrics = RecallMetrics::Create(budgets, kHeads, device_.get());
   ASSERT_TRUE(metrics.ok());
   const Scores mass = RandomRows(40, 1);
   Add(metrics->get(), 40 * 64, mass, mass, mass, 40);
@@ -211,59 +201,30 @@ TEST_P(RecallMetricsTest, AnOracleRecallsAll) {
 
 TEST_P(RecallMetricsTest, RefusesOptionsAndRanges) {
   constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-  const auto create = [&](const RecallOptions& options) {
-    return RecallMetrics::Create(options, kHeads, device_.get())
+  const auto create = [&](const UniformBudgets& budgets) {
+    return RecallMetrics::Create(budgets, kHeads, device_.get())
         .status()
         .code();
   };
-  RecallOptions options;
-  options.densities = {0.0};
-  EXPECT_EQ(create(options), kInvalid);
-  options = {};
-  options.sink_blocks = 17;
-  EXPECT_EQ(create(options), kInvalid);
-  options = {};
-  auto metrics = RecallMetrics::Create(options, kHeads, device_.get());
+  UniformBudgets budgets;
+  budgets.densities = {0.0};
+  EXPECT_EQ(create(budgets), kInvalid);
+  budgets = {};
+  budgets.sink_blocks = 17;
+  EXPECT_EQ(create(budgets), kInvalid);
+  budgets = {};
+  auto metrics = RecallMetrics::Create(budgets, kHeads, device_.get());
   ASSERT_TRUE(metrics.ok());
   RecallRange range;
-  range.prompt_len = 65;
-  range.last_tile = 2;
+  range.tiles = {65, 0, 2};
   range.logits_row_len = range.row_len = 2;
   EXPECT_EQ((*metrics)->AddRange(range).code(), kInvalid) << "no pointers";
   range.logits = range.target = range.mass = OnDevice(RandomRows(3, 1));
   range.row_len = 1;
   EXPECT_EQ((*metrics)->AddRange(range).code(), kInvalid);
   range.row_len = 2;
-  range.last_tile = 3;
+  range.tiles.last_tile = 3;
   EXPECT_EQ((*metrics)->AddRange(range).code(), kInvalid);
-}
-
-// Of a prompt of 8 blocks, forced ones are 26 of 36.
-TEST_P(RecallMetricsTest, RealizedDensitiesMakeAProfile) {
-  RecallOptions options;
-  options.densities = {0.1, 0.2, 0.5, 0.9};
-  const auto metrics = RecallMetrics::Create(options, kHeads, device_.get());
-  ASSERT_TRUE(metrics.ok()) << metrics.status();
-  const Scores mass = RandomRows(8, 1);
-  Add(metrics->get(), 8 * kBlockSize, RandomRows(8, 2), mass, mass, 8);
-  const auto result = (*metrics)->Result();
-  ASSERT_TRUE(result.ok()) << result.status();
-  RecallCurves curves;
-  curves.num_layers = 1;
-  curves.num_heads = kHeads;
-  for (const DensityRecall& point : *result) {
-    curves.densities.push_back(point.realized_density);
-  }
-  for (int head = 0; head < kHeads; ++head) {
-    for (const DensityRecall& point : *result) {
-      curves.recall.push_back(point.head_mass_recall[head]);
-    }
-  }
-  EXPECT_EQ(curves.densities[0], 26.0 / 36.0);
-  EXPECT_EQ(curves.densities[2], curves.densities[0]);
-  EXPECT_GT(curves.densities[3], curves.densities[0]);
-  const auto profile = FitBudgetProfile(curves, {0.5f, 0.75f});
-  ASSERT_TRUE(profile.ok()) << profile.status();
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, RecallMetricsTest,

@@ -188,17 +188,15 @@ int64_t DistillationRun::NumValidationsLeft() const {
   return due(last) - due(validated_step_) + (last % interval != 0 ? 1 : 0);
 }
 
-absl::StatusOr<bool> DistillationRun::BeginSequence(int64_t index,
-                                                    int64_t border,
-                                                    bool wants_mass) {
+absl::StatusOr<bool> DistillationRun::BeginSequence(
+    int64_t index, int64_t border, const WantedTargets& wanted) {
   if (tokens_.empty()) {
     absl::StatusOr<std::vector<TokenId>> tokens = ReadSequence(setup_, index);
     read_failed_ = !tokens.ok();
     SEER_RETURN_IF_ERROR(tokens.status());
     tokens_ = *std::move(tokens);
   }
-  SEER_ASSIGN_OR_RETURN(const bool begun,
-                        pass_.Begin(tokens_, border, wants_mass));
+  SEER_ASSIGN_OR_RETURN(const bool begun, pass_.Begin(tokens_, border, wanted));
   if (begun) tokens_.clear();
   return begun;
 }
@@ -213,7 +211,7 @@ absl::StatusOr<MicroStepKind> DistillationRun::Train() {
     const int64_t position = step_ * options.sequences_per_step + in_step_;
     SEER_ASSIGN_OR_RETURN(
         const bool begun,
-        BeginSequence(order_.At(position), loss_tile_, /*wants_mass=*/false));
+        BeginSequence(order_.At(position), loss_tile_, WantedTargets()));
     if (!begun) return MicroStepKind::kWait;
   }
   if (!step_begun_) {
@@ -252,29 +250,33 @@ absl::Status DistillationRun::UpdateLayer() {
 void DistillationRun::BeginMeasuring(Stage stage) {
   stage_ = stage;
   std::vector<int64_t> sequences;
-  std::vector<double> densities;
+  LayerQuestions questions;
   if (stage == Stage::kValidating) {
     sequences = FirstOf(order_.held_out(), kValidationSequences);
   } else if (stage == Stage::kProfiling) {
-    densities = ProfilingDensities();
+    questions.budgets.densities = ProfilingDensities();
+    questions.utility = true;
     const int64_t count = std::min(order_.num_training(), kProfilingSequences);
     for (int64_t i = 0; i < count; ++i) sequences.push_back(order_.At(i));
   } else {
-    densities = ReportedDensities();
+    questions.budgets.densities = ReportedDensities();
+    questions.recall = true;
     sequences = FirstOf(order_.held_out(), kEvaluationSequences);
   }
   measurement_ = std::make_unique<LayerMeasurement>(
-      std::move(sequences), std::move(densities), setup_.options.sequence_len,
+      std::move(sequences), std::move(questions), setup_.options.sequence_len,
       &trainers_);
 }
 
 absl::StatusOr<MicroStepKind> DistillationRun::Measure() {
   if (!pass_.is_under_way()) {
-    const bool wants_recall = measurement_->measures_recall();
+    WantedTargets wanted;
+    wanted.mass = measurement_->questions().recall;
+    wanted.output = measurement_->questions().utility;
+    const int64_t border = wanted.mass || wanted.output ? 0 : loss_tile_;
     SEER_ASSIGN_OR_RETURN(
         const bool begun,
-        BeginSequence(measurement_->sequence(), wants_recall ? 0 : loss_tile_,
-                      /*wants_mass=*/wants_recall));
+        BeginSequence(measurement_->sequence(), border, wanted));
     if (!begun) return MicroStepKind::kWait;
   }
   SEER_ASSIGN_OR_RETURN(const PassPart part, pass_.Next());

@@ -35,8 +35,9 @@ struct DistillationResult {
 // Trains every layer from one forward pass: sequence by sequence, layer by
 // layer, span by span; gradients add up over the step's sequences, then each
 // layer's weights are updated. Now and then, and after the last step, the loss
-// is measured on held-out sequences; then recall on training sequences, to
-// which the budget profile is fitted, and on held-out ones.
+// is measured on held-out sequences; then, on training sequences, what reading
+// is worth to each head, to which the budget profile is fitted, and recall on
+// held-out ones.
 //
 // What comes out is a function of options, sequences, base model and device
 // (docs/design/calibration_run.md): neither pauses between micro-steps nor
@@ -106,7 +107,7 @@ class DistillationRun {
 
   // As SequencePass::Begin.
   absl::StatusOr<bool> BeginSequence(int64_t index, int64_t border,
-                                     bool wants_mass);
+                                     const WantedTargets& wanted);
   bool IsBetweenSteps() const;
   bool IsValidationDue() const;
   int64_t NumValidationsLeft() const;

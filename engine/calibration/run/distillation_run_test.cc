@@ -181,12 +181,18 @@ TEST_P(DistillationRunTest, MakesAGateSetThatLearnedSomething) {
   ASSERT_NE(set, nullptr);
   EXPECT_EQ(set->gate->design(), options_.design);
   ASSERT_TRUE(set->profile.has_value());
-  double sum = 0.0;
-  for (int head = 0; head < 4; ++head) {
-    sum += set->profile->HeadDensity(0, head, 0.5);
+  for (int layer = 0; layer < 2; ++layer) {
+    for (const float target : {0.05f, 0.2f, 0.5f, 0.9f}) {
+      double sum = 0.0;
+      for (int head = 0; head < 4; ++head) {
+        sum += set->profile->HeadDensity(layer, head, target);
+      }
+      // Four roundings to fp32.
+      EXPECT_NEAR(sum / 4, target, 0x1p-24);
+      EXPECT_GT(set->profile->HeadDensity(layer, 3, target), target)
+          << "of the head that writes the most";
+    }
   }
-  // Four roundings to fp32.
-  EXPECT_NEAR(sum / 4, 0.5, 0x1p-24);
 }
 
 TEST_P(DistillationRunTest, SaysWhereTheFileComesFrom) {

@@ -14,38 +14,46 @@ void AddShare(double share, const DensityRecall& added, DensityRecall* mean) {
   mean->mass_recall += share * added.mass_recall;
   mean->oracle_mass_recall += share * added.oracle_mass_recall;
   mean->block_recall += share * added.block_recall;
-  mean->head_mass_recall.resize(added.head_mass_recall.size());
-  for (size_t head = 0; head < added.head_mass_recall.size(); ++head) {
-    mean->head_mass_recall[head] += share * added.head_mass_recall[head];
+}
+
+void AddShare(double share, const std::vector<double>& added,
+              std::vector<double>* mean) {
+  mean->resize(added.size());
+  for (size_t i = 0; i < added.size(); ++i) (*mean)[i] += share * added[i];
+}
+
+void AddShare(double share, const LayerQuality& added, LayerQuality* mean) {
+  mean->loss += share * added.loss;
+  mean->recall.resize(added.recall.size());
+  for (size_t d = 0; d < added.recall.size(); ++d) {
+    AddShare(share, added.recall[d], &mean->recall[d]);
   }
+  AddShare(share, added.utility.realized_densities,
+           &mean->utility.realized_densities);
+  AddShare(share, added.utility.utility, &mean->utility.utility);
+  AddShare(share, added.utility.full, &mean->utility.full);
 }
 
 }  // namespace
 
 LayerMeasurement::LayerMeasurement(std::vector<int64_t> sequences,
-                                   std::vector<double> densities,
+                                   LayerQuestions questions,
                                    int64_t sequence_len,
                                    const LayerTrainers* trainers)
     : sequences_(std::move(sequences)),
-      densities_(std::move(densities)),
+      questions_(std::move(questions)),
       sequence_len_(sequence_len),
       trainers_(trainers),
-      means_(trainers->size()) {
-  for (LayerQuality& mean : means_) mean.recall.resize(densities_.size());
-}
+      means_(trainers->size()) {}
 
 absl::Status LayerMeasurement::Add(const PassPart& part) {
   if (!part.is_scored) return absl::OkStatus();
   if (evaluation_ == nullptr) {
-    RecallOptions options;
-    options.densities = densities_;
     SEER_ASSIGN_OR_RETURN(evaluation_,
                           LayerEvaluation::Begin(*(*trainers_)[part.layer],
-                                                 {sequence_len_}, options));
+                                                 {sequence_len_}, questions_));
   }
-  // Without densities nothing is read of the mass.
-  SEER_RETURN_IF_ERROR(evaluation_->AddRange(
-      part.range, measures_recall() ? part.mass : part.range.target));
+  SEER_RETURN_IF_ERROR(evaluation_->AddRange(part.range, part.truth));
   if (part.ends_layer) SEER_RETURN_IF_ERROR(EndLayer());
   if (part.ends_sequence) EndSequence();
   return absl::OkStatus();
@@ -62,10 +70,7 @@ absl::Status LayerMeasurement::EndLayer() {
 void LayerMeasurement::EndSequence() {
   const double share = 1.0 / static_cast<double>(sequences_.size());
   for (size_t layer = 0; layer < means_.size(); ++layer) {
-    means_[layer].loss += share * of_sequence_[layer].loss;
-    for (size_t d = 0; d < densities_.size(); ++d) {
-      AddShare(share, of_sequence_[layer].recall[d], &means_[layer].recall[d]);
-    }
+    AddShare(share, of_sequence_[layer], &means_[layer]);
   }
   of_sequence_.clear();
   ++num_done_;

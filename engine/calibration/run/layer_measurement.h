@@ -8,7 +8,6 @@
 
 #include "absl/status/status.h"
 #include "engine/calibration/quality/layer_evaluation.h"
-#include "engine/calibration/quality/recall_metrics.h"
 #include "engine/calibration/run/sequence_pass.h"
 #include "engine/calibration/training/layer_trainer.h"
 
@@ -17,14 +16,14 @@ namespace seer {
 using LayerTrainers = std::vector<std::unique_ptr<LayerTrainer>>;
 
 // Sequences have one length, so that the mean of their means is that of all
-// their tiles: one that is abandoned is repeated alone.
+// their tiles: one that is abandoned is repeated alone. Of sums over rows,
+// those of utilities, the mean is that of the sequences.
 class LayerMeasurement {
  public:
-  // Of `sequences`, by index; recall at `densities`, if any: without them only
-  // the loss is measured. The trainers are borrowed, and end no step meanwhile.
-  LayerMeasurement(std::vector<int64_t> sequences,
-                   std::vector<double> densities, int64_t sequence_len,
-                   const LayerTrainers* trainers);
+  // Of `sequences`, by index. The trainers are borrowed, and end no step
+  // meanwhile.
+  LayerMeasurement(std::vector<int64_t> sequences, LayerQuestions questions,
+                   int64_t sequence_len, const LayerTrainers* trainers);
 
   bool is_done() const { return num_done_ == sequences_.size(); }
   // The sequence to go through next; not for one that is done.
@@ -35,7 +34,7 @@ class LayerMeasurement {
   int64_t num_sequences() const {
     return static_cast<int64_t>(sequences_.size());
   }
-  bool measures_recall() const { return !densities_.empty(); }
+  const LayerQuestions& questions() const { return questions_; }
 
   // The sequence's next part. Waits for the device where a layer ends. Errors
   // of LayerEvaluation.
@@ -53,7 +52,7 @@ class LayerMeasurement {
   void EndSequence();
 
   const std::vector<int64_t> sequences_;
-  const std::vector<double> densities_;
+  const LayerQuestions questions_;
   const int64_t sequence_len_;
   const LayerTrainers* const trainers_;
   size_t num_done_ = 0;

@@ -9,16 +9,19 @@
 #include "absl/status/statusor.h"
 #include "engine/calibration/plan/tile_spans.h"
 #include "engine/token.h"
+#include "kernels/block_sets.h"
 
 namespace seer {
 
 struct WantedTargets {
   bool max = false;
   bool mass = false;
+  bool output = false;  // AddOutputErrors may follow
 };
 
 // Of one layer and one span of tiles, as in TileRange (tile_range.h); a target
-// that was not wanted may be null. Valid until the source's next call.
+// that was not wanted may be null. Valid until the source's next Run or the
+// sequence's end.
 struct LayerTruth {
   const float* pooled_queries = nullptr;  // fp32 [span, Hq, kNumPools, D]
   const float* pooled_keys = nullptr;     // fp32 [span.last, Hk, kNumPools, D]
@@ -46,6 +49,10 @@ class LayerSource {
   // Spans of a layer ascend from tile 0 without a gap; layers ascend.
   virtual absl::StatusOr<LayerTruth> Run(int32_t layer, const TileSpan& span,
                                          const WantedTargets& wanted) = 0;
+
+  // As OutputErrors (quality/utility_metrics.h), of the span last run, if its
+  // output was wanted.
+  virtual absl::Status AddOutputErrors(const BlockSets& sets, double* sums) = 0;
 
   // Gives the memory back, also in mid-sequence; without one, nothing.
   virtual void EndSequence() = 0;

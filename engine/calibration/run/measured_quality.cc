@@ -6,7 +6,7 @@
 
 namespace seer {
 
-// Closer together where recall bends.
+// Closer together where utility bends.
 std::vector<double> ProfilingDensities() {
   return {0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8};
 }
@@ -20,25 +20,21 @@ std::vector<float> ProfileTargets() {
 
 absl::StatusOr<BudgetProfile> FitProfile(
     const std::vector<LayerQuality>& measured) {
-  const size_t num_densities = measured[0].recall.size();
-  const size_t num_heads = measured[0].recall[0].head_mass_recall.size();
-  RecallCurves curves;
+  UtilityCurves curves;
   curves.num_layers = static_cast<int32_t>(measured.size());
-  curves.num_heads = static_cast<int32_t>(num_heads);
-  // Counts of blocks depend on lengths and budgets alone, so layers and heads
-  // realize the same; sums of shares round, but never past 1.
-  for (const DensityRecall& recall : measured[0].recall) {
+  curves.num_heads = static_cast<int32_t>(measured[0].utility.full.size());
+  // Counts of blocks depend on lengths and budgets alone, so layers realize the
+  // same; sums of shares round, but never past 1.
+  for (const double density : measured[0].utility.realized_densities) {
     const double before =
         curves.densities.empty() ? 0.0 : curves.densities.back();
-    curves.densities.push_back(
-        std::clamp(recall.realized_density, before, 1.0));
+    curves.densities.push_back(std::clamp(density, before, 1.0));
   }
   for (const LayerQuality& layer : measured) {
-    for (size_t head = 0; head < num_heads; ++head) {
-      for (size_t d = 0; d < num_densities; ++d) {
-        curves.recall.push_back(layer.recall[d].head_mass_recall[head]);
-      }
-    }
+    const HeadUtilities& heads = layer.utility;
+    curves.utility.insert(curves.utility.end(), heads.utility.begin(),
+                          heads.utility.end());
+    curves.full.insert(curves.full.end(), heads.full.begin(), heads.full.end());
   }
   return FitBudgetProfile(curves, ProfileTargets());
 }

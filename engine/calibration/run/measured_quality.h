@@ -1,4 +1,4 @@
-// What follows from measured recalls. No torch.
+// What follows from measurements. No torch.
 #ifndef SEER_ENGINE_CALIBRATION_RUN_MEASURED_QUALITY_H_
 #define SEER_ENGINE_CALIBRATION_RUN_MEASURED_QUALITY_H_
 
@@ -12,14 +12,15 @@
 
 namespace seer {
 
-// Densities at which recall is measured for a profile, and for a report.
+// Densities at which utility is measured for a profile, and recall for a
+// report.
 std::vector<double> ProfilingDensities();
 std::vector<double> ReportedDensities();  // 0.5, 0.2, 0.1
 
 // Densities at which a profile says what heads read.
 std::vector<float> ProfileTargets();
 
-// Of recalls [layers] measured at ProfilingDensities.
+// Of utilities [layers] measured at ProfilingDensities.
 absl::StatusOr<BudgetProfile> FitProfile(
     const std::vector<LayerQuality>& measured);
 

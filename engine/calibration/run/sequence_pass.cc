@@ -9,12 +9,13 @@
 namespace seer {
 
 absl::StatusOr<bool> SequencePass::Begin(std::vector<TokenId> tokens,
-                                         int64_t border, bool wants_mass) {
+                                         int64_t border,
+                                         const WantedTargets& wanted) {
   SEER_ASSIGN_OR_RETURN(is_under_way_,
                         parts_.source->BeginSequence(std::move(tokens)));
   if (!is_under_way_) return false;
   border_ = border;
-  wants_mass_ = wants_mass;
+  wanted_ = wanted;
   spans_ = CutIntoSpans(NumBlocks(parts_.sequence_len), border, parts_.limits);
   layer_ = 0;
   span_ = 0;
@@ -29,8 +30,10 @@ absl::StatusOr<PassPart> SequencePass::Next() {
   part.is_scored = span.first >= border_;
   const bool is_max = parts_.target == CalibrationTarget::kMax;
   WantedTargets wanted;
-  wanted.max = part.is_scored && is_max;
-  wanted.mass = part.is_scored && (wants_mass_ || !is_max);
+  if (part.is_scored) {
+    wanted = wanted_;
+    (is_max ? wanted.max : wanted.mass) = true;
+  }
   SEER_ASSIGN_OR_RETURN(const LayerTruth truth,
                         parts_.source->Run(layer_, span, wanted));
   part.range.first_tile = span.first;
@@ -39,7 +42,13 @@ absl::StatusOr<PassPart> SequencePass::Next() {
   part.range.pooled_keys = truth.pooled_keys;
   part.range.target = is_max ? truth.max_target : truth.mass_target;
   part.range.row_len = truth.row_len;
-  part.mass = truth.mass_target;
+  part.truth.mass = truth.mass_target;
+  if (wanted.output) {
+    part.truth.errors = [source = parts_.source](const BlockSets& sets,
+                                                 double* sums) {
+      return source->AddOutputErrors(sets, sums);
+    };
+  }
   num_token_layers_ += std::min(span.last * kBlockSize, parts_.sequence_len) -
                        span.first * kBlockSize;
   part.ends_layer = ++span_ == spans_.size();

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/calibration/plan/tile_spans.h"
+#include "engine/calibration/quality/layer_evaluation.h"
 #include "engine/calibration/run/layer_source.h"
 #include "engine/calibration/tile_range.h"
 #include "engine/calibrator.h"
@@ -17,8 +18,8 @@ namespace seer {
 // What a micro-step has of the base model.
 struct PassPart {
   int32_t layer = 0;
-  TileRange range;  // with the target that a gate is trained on
-  const float* mass = nullptr;
+  TileRange range;         // with the target that a gate is trained on
+  RangeTruth truth;        // as far as it is wanted
   bool is_scored = false;  // at or after the border; else there is no target
   bool ends_layer = false;
   bool ends_sequence = false;
@@ -40,10 +41,11 @@ class SequencePass {
   SequencePass& operator=(const SequencePass&) = delete;
 
   // Begins with a sequence of sequence_len tokens. Its tiles before `border`
-  // are computed only for those behind them. False: the source has no memory
-  // for it now.
+  // are computed only for those behind them; of these `wanted` comes beside the
+  // target that a gate is trained on. False: the source has no memory for it
+  // now.
   absl::StatusOr<bool> Begin(std::vector<TokenId> tokens, int64_t border,
-                             bool wants_mass);
+                             const WantedTargets& wanted);
   bool is_under_way() const { return is_under_way_; }
 
   // The next part, of a sequence under way. What it points to is valid until
@@ -59,7 +61,7 @@ class SequencePass {
  private:
   const Parts parts_;
   bool is_under_way_ = false;
-  bool wants_mass_ = false;
+  WantedTargets wanted_;
   int64_t border_ = 0;
   std::vector<TileSpan> spans_;
   int32_t layer_ = 0;

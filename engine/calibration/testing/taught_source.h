@@ -12,10 +12,12 @@
 #include "absl/status/statusor.h"
 #include "engine/calibration/run/layer_source.h"
 #include "engine/calibration/testing/teacher_gate.h"
+#include "engine/calibration/tile_range.h"
 #include "engine/calibrator.h"
 #include "engine/device/device.h"
 #include "engine/gate/gate.h"
 #include "engine/gate/gate_design.h"
+#include "kernels/block_sets.h"
 #include "kernels/rope.h"
 
 namespace seer {
@@ -51,6 +53,9 @@ class TaughtSource final : public LayerSource {
   absl::StatusOr<bool> BeginSequence(std::vector<TokenId> tokens) override;
   absl::StatusOr<LayerTruth> Run(int32_t layer, const TileSpan& span,
                                  const WantedTargets& wanted) override;
+  // Heads err by the mass that they do not read; the last writes 100 times as
+  // much as the others.
+  absl::Status AddOutputErrors(const BlockSets& sets, double* sums) override;
   void EndSequence() override;
 
   // What BeginSequence and Run answer: OK and `has_memory`.
@@ -62,12 +67,16 @@ class TaughtSource final : public LayerSource {
   const std::set<TokenId>& seen() const { return seen_; }
 
  private:
+  const int64_t num_heads_;
+  Device* const device_;
   std::vector<TeacherGate> teachers_;  // [layers]
   int64_t num_tokens_ = 0;             // of the sequence under way; 0: none
   TokenId token_ = 0;
   int32_t layer_ = -1;  // that sequence_ is of
   int64_t next_tile_ = 0;
   TaughtSequence sequence_;
+  TileRange range_;          // of sequence_, last run
+  bool has_output_ = false;  // of that
   std::set<TokenId> seen_;
 };
 

@@ -45,7 +45,8 @@ absl::StatusOr<LayerTruth> PagedLayerSource::Run(int32_t layer,
                                                  const WantedTargets& wanted) {
   LayerRangeView view;
   SEER_RETURN_IF_ERROR(pass_->Run(layer, span.first, span.last,
-                                  {wanted.max, wanted.mass}, &view));
+                                  {wanted.max, wanted.mass, wanted.output},
+                                  &view));
   LayerTruth truth;
   truth.pooled_queries = view.pooled_queries;
   truth.pooled_keys = view.pooled_keys;
@@ -53,6 +54,11 @@ absl::StatusOr<LayerTruth> PagedLayerSource::Run(int32_t layer,
   truth.mass_target = view.mass_target;
   truth.row_len = view.row_len;
   return truth;
+}
+
+absl::Status PagedLayerSource::AddOutputErrors(const BlockSets& sets,
+                                               double* sums) {
+  return pass_->AddOutputErrors(sets, sums);
 }
 
 void PagedLayerSource::EndSequence() {

@@ -16,6 +16,7 @@
 #include "engine/model/layer_pass.h"
 #include "engine/model/llama_model.h"
 #include "engine/scheduler/scheduler.h"
+#include "kernels/block_sets.h"
 
 namespace seer {
 
@@ -42,6 +43,7 @@ class PagedLayerSource final : public LayerSource {
   absl::StatusOr<bool> BeginSequence(std::vector<TokenId> tokens) override;
   absl::StatusOr<LayerTruth> Run(int32_t layer, const TileSpan& span,
                                  const WantedTargets& wanted) override;
+  absl::Status AddOutputErrors(const BlockSets& sets, double* sums) override;
   void EndSequence() override;
 
  private:
