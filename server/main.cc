@@ -22,6 +22,7 @@
 #include "absl/flags/usage_config.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -32,12 +33,16 @@
 #include "engine/tokenizer/chat_template.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "google/protobuf/stubs/logging.h"
+#include "server/admin/admin_server.h"
+#include "server/catalog/catalog_options.h"
 #include "server/grpc_log.h"
 #include "server/metrics/metrics.h"
 #include "server/serve.h"
 #include "server/termination_signals.h"
 
+using seer::CatalogOptions;
 using seer::CompletionService;
+using seer::GateAdminService;
 using seer::GrpcServer;
 using seer::LlamaEngineOptions;
 using seer::RequestLimits;
@@ -81,7 +86,8 @@ ABSL_FLAG(int32_t, gate_slots, LlamaEngineOptions().gate_slots,
           "set aside for all. 3: the stable one, a canary and one to come.");
 ABSL_FLAG(double, default_target_sparsity, 0.0,
           "Share of blocks not read by requests without a policy, [0, 1). "
-          "Above 0 it needs --gate_set.");
+          "Above 0 it needs --gate_set, or --state_dir: they are dense while "
+          "no gate set is stable.");
 ABSL_FLAG(int64_t, dense_fallback_tokens, 0,
           "Prompts of fewer tokens are read densely, at least 0: selecting "
           "costs more than it saves there.");
@@ -139,6 +145,23 @@ ABSL_FLAG(std::string, port_file, "",
 ABSL_FLAG(std::string, http_port_file, "",
           "File to write the HTTP port to, once it is served, and to remove at "
           "the end.");
+ABSL_FLAG(
+    std::string, admin_host, "127.0.0.1",
+    "Address of this machine to be administered on, with --state_dir. Any "
+    "but loopback needs --admin_token_file.");
+ABSL_FLAG(int32_t, admin_port, 8472,
+          "Port of GateAdminService, with --state_dir, [0, 65535]. 0: any free "
+          "one. TLS is that of the other port.");
+ABSL_FLAG(
+    std::string, admin_port_file, "",
+    "File to write the admin port to, once it is served, and to remove at "
+    "the end.");
+ABSL_FLAG(std::string, admin_token_file, "",
+          "File of the token that administration needs, as \"authorization: "
+          "Bearer TOKEN\": 16 to 4096 printable characters. Empty: none.");
+ABSL_FLAG(std::vector<std::string>, admin_methods, {},
+          "Methods of GateAdminService that may be called, by their names in "
+          "gate_admin.proto. Empty: all.");
 ABSL_FLAG(bool, allow_insecure_non_loopback, false,
           "Serve gRPC to other machines without TLS: only where something else "
           "protects the connections.");
@@ -149,6 +172,30 @@ ABSL_FLAG(std::string, tls_private_key_file, "",
 ABSL_FLAG(std::string, tls_client_ca_file, "",
           "PEM file of authorities. Where given, clients need a certificate "
           "that one of these signed.");
+
+// Durable state. Each default's reason stands in
+// server/catalog/catalog_options.h.
+ABSL_FLAG(
+    std::string, state_dir, "",
+    "Folder of what is uploaded, calibrated and rolled out; made where it "
+    "is missing. Empty: none of that, and no admin port.");
+ABSL_FLAG(int64_t, max_state_mib, CatalogOptions().max_total_bytes >> 20,
+          "MiB of all that --state_dir keeps; uploads beyond are refused.");
+ABSL_FLAG(int64_t, max_upload_mib, CatalogOptions().max_upload_bytes >> 20,
+          "MiB of one upload.");
+ABSL_FLAG(int64_t, max_open_uploads, CatalogOptions().max_open_uploads,
+          "Uploads that are not finalized, [1, 1000000].");
+ABSL_FLAG(int64_t, max_datasets, CatalogOptions().max_datasets,
+          "Datasets, [1, 1000000].");
+ABSL_FLAG(int64_t, max_gate_sets, CatalogOptions().max_gate_sets,
+          "Gate sets, [1, 1000000].");
+ABSL_FLAG(int64_t, max_unfinished_jobs, CatalogOptions().max_unfinished_jobs,
+          "Calibration jobs that have not ended, [1, 1000000].");
+ABSL_FLAG(absl::Duration, upload_lifetime, CatalogOptions().upload_lifetime,
+          "Uploads that nothing was written to for so long are deleted, at "
+          "least 1s.");
+ABSL_FLAG(int32_t, max_admin_calls, GateAdminService::Options().max_calls,
+          "Calls of administration at once, [1, 4096]; each may hold a MiB.");
 
 // Limits of connections. Each default's reason stands in server/grpc_server.h.
 ABSL_FLAG(int32_t, max_receive_bytes, GrpcServer::Options().max_receive_bytes,
@@ -346,9 +393,10 @@ absl::StatusOr<CompletionService::Options> ServiceOptions() {
         "--default_target_sparsity must be in [0, 1)");
   }
   if (sparsity > 0.0) {
-    if (absl::GetFlag(FLAGS_gate_set).empty()) {
+    if (absl::GetFlag(FLAGS_gate_set).empty() &&
+        absl::GetFlag(FLAGS_state_dir).empty()) {
       return absl::InvalidArgumentError(
-          "--default_target_sparsity needs --gate_set");
+          "--default_target_sparsity needs --gate_set or --state_dir");
     }
   }
   options.default_policy = DefaultPolicy();
@@ -385,6 +433,56 @@ absl::StatusOr<GrpcServer::Options> GrpcOptions() {
   return options;
 }
 
+// A line's end is no part of a token.
+absl::StatusOr<std::string> ReadToken(const std::string& path) {
+  SEER_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  const std::string token(absl::StripTrailingAsciiWhitespace(text));
+  if (token.empty() && !path.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " holds no token"));
+  }
+  return token;
+}
+
+CatalogOptions StateOptions() {
+  CatalogOptions options;
+  options.folder = absl::GetFlag(FLAGS_state_dir);
+  options.max_total_bytes = BytesOfMib(absl::GetFlag(FLAGS_max_state_mib));
+  options.max_upload_bytes = BytesOfMib(absl::GetFlag(FLAGS_max_upload_mib));
+  options.max_open_uploads = absl::GetFlag(FLAGS_max_open_uploads);
+  options.max_datasets = absl::GetFlag(FLAGS_max_datasets);
+  options.max_gate_sets = absl::GetFlag(FLAGS_max_gate_sets);
+  options.max_unfinished_jobs = absl::GetFlag(FLAGS_max_unfinished_jobs);
+  options.upload_lifetime = absl::GetFlag(FLAGS_upload_lifetime);
+  return options;
+}
+
+// `grpc` is of the other port.
+absl::StatusOr<std::optional<AdminServer::Options>> AdminOptions(
+    const GrpcServer::Options& grpc) {
+  // A chunk of an upload, and what is around it.
+  constexpr int kMaxReceiveBytes = 2 << 20;
+  if (absl::GetFlag(FLAGS_state_dir).empty()) {
+    for (const auto* flag : {&FLAGS_admin_token_file, &FLAGS_admin_port_file}) {
+      if (absl::GetFlag(*flag).empty()) continue;
+      return absl::InvalidArgumentError("--admin_... needs --state_dir");
+    }
+    return std::nullopt;
+  }
+  AdminServer::Options options;
+  options.catalog = StateOptions();
+  options.jobs.folder = options.catalog.folder;
+  SEER_ASSIGN_OR_RETURN(options.service.access.token,
+                        ReadToken(absl::GetFlag(FLAGS_admin_token_file)));
+  const auto methods = absl::GetFlag(FLAGS_admin_methods);
+  options.service.access.methods = {methods.begin(), methods.end()};
+  options.service.max_calls = absl::GetFlag(FLAGS_max_admin_calls);
+  options.grpc = grpc;
+  options.grpc.address = {absl::GetFlag(FLAGS_admin_host),
+                          absl::GetFlag(FLAGS_admin_port)};
+  options.grpc.max_receive_bytes = kMaxReceiveBytes;
+  return options;
+}
+
 absl::StatusOr<ServeOptions> ReadServeOptions() {
   ServeOptions options;
   SEER_ASSIGN_OR_RETURN(options.service, ServiceOptions());
@@ -395,6 +493,8 @@ absl::StatusOr<ServeOptions> ReadServeOptions() {
   options.drain = absl::Seconds(absl::GetFlag(FLAGS_drain_seconds));
   options.port_file = absl::GetFlag(FLAGS_port_file);
   options.http_port_file = absl::GetFlag(FLAGS_http_port_file);
+  options.admin_port_file = absl::GetFlag(FLAGS_admin_port_file);
+  SEER_ASSIGN_OR_RETURN(options.admin, AdminOptions(options.grpc));
   SEER_RETURN_IF_ERROR(options.Validate());
   return options;
 }
@@ -451,6 +551,8 @@ ExitCode Run() {
   served.tokenizer = tokenizer->get();
   served.chat_template = chat_template.ok() ? &*chat_template : nullptr;
   served.metrics = &metrics;
+  served.gates = &(*engine)->gates();
+  served.gate_set_file = engine_options.gate_set_file;
   const ExitCode code = Serve(served, *options, signals);
   if (code == kExitHangs) std::_Exit(code);  // nothing more can be destroyed
   return code;

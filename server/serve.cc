@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -21,13 +23,52 @@ namespace {
 // that read.
 constexpr absl::Duration kLastWrites = absl::Seconds(5);
 
-// Refuses new requests, lets the running ones end, and closes.
-ExitCode Drain(Engine& engine, GrpcServer& server, Watchdog& watchdog,
-               absl::Duration limit) {
+ExitCode CannotListen(const absl::Status& status) {
+  Log(LogLevel::kError, status.message());
+  return kExitCannotListen;
+}
+
+// Null where there is none to be.
+absl::StatusOr<std::unique_ptr<AdminServer>> OpenAdmin(
+    const Served& served, const ServeOptions& options) {
+  if (!options.admin) return nullptr;
+  AdminServer::Served administered;
+  administered.engine = served.engine;
+  administered.gates = served.gates;
+  administered.calibrator = served.calibrator;
+  administered.tokenizer = served.tokenizer;
+  administered.flag_gate_set_file = served.gate_set_file;
+  return AdminServer::Open(*options.admin, administered);
+}
+
+// What /metrics shows.
+std::string MetricsText(const Served& served, const EngineCollector& collector,
+                        const AdminServer* admin) {
+  std::vector<const prometheus::Collectable*> sources = {
+      &served.metrics->registry(), &collector};
+  if (admin != nullptr) {
+    const auto more = admin->metrics();
+    sources.insert(sources.end(), more.begin(), more.end());
+  }
+  return ExposeText(sources);
+}
+
+// Refuses new requests, lets the running ones end, and closes. `admin` may be
+// null. After kExitHangs it must not be destroyed.
+ExitCode Drain(Engine& engine, GrpcServer& server, AdminServer* admin,
+               Watchdog& watchdog, absl::Duration limit) {
   const absl::Time start = absl::Now();
   watchdog.TurnReadinessOff();
+  std::thread drain_admin([=] {
+    if (admin != nullptr) admin->Shutdown(start + limit);
+  });
   const absl::Status drained = engine.Drain(start + limit);
   server.Shutdown(absl::Now() + kLastWrites);
+  if (absl::IsInternal(drained)) {
+    drain_admin.detach();  // it may wait for the same step
+  } else {
+    drain_admin.join();
+  }
   Log(drained.ok() ? LogLevel::kInfo : LogLevel::kWarning, "drained",
       {{"all_finished", drained.ok()},
        {"seconds", absl::ToDoubleSeconds(absl::Now() - start)}});
@@ -44,7 +85,9 @@ absl::Status ServeOptions::Validate() const {
   SEER_RETURN_IF_ERROR(service.Validate());
   SEER_RETURN_IF_ERROR(grpc.Validate());
   SEER_RETURN_IF_ERROR(watchdog.Validate());
-  for (const int port : {grpc.address.port, http.port}) {
+  if (admin) SEER_RETURN_IF_ERROR(admin->Validate());
+  for (const int port :
+       {grpc.address.port, http.port, admin ? admin->grpc.address.port : 0}) {
     if (port < 0 || port > 65535) {
       return absl::InvalidArgumentError(
           absl::StrCat("port ", port, " must be in [0, 65535]"));
@@ -58,37 +101,49 @@ absl::Status ServeOptions::Validate() const {
 
 ExitCode Serve(const Served& served, const ServeOptions& options,
                TerminationSignals& signals) {
-  const EngineCollector collector(served.engine,
-                                  served.engine->model().model_id);
+  auto opened = OpenAdmin(served, options);
+  if (!opened.ok()) {
+    Log(LogLevel::kError, "cannot use the state folder",
+        {{"error", opened.status().ToString()}});
+    return kExitNoState;
+  }
+  std::unique_ptr<AdminServer> admin = *std::move(opened);
+  const EngineCollector collector(
+      served.engine, served.engine->model().model_id,
+      [&]() -> std::pair<std::string, std::string> {
+        if (admin == nullptr) return {};
+        const RolloutControl::PreviousSet previous = admin->previous();
+        return {previous.name, previous.sha256};
+      });
   CompletionService service(served.engine, served.tokenizer,
                             served.chat_template, served.metrics,
                             options.service);
   auto server = GrpcServer::Start(options.grpc, {&service});
-  if (!server.ok()) {
-    Log(LogLevel::kError, server.status().message());
-    return kExitCannotListen;
+  if (!server.ok()) return CannotListen(server.status());
+  if (admin != nullptr) {
+    const absl::Status listening = admin->Listen();
+    if (!listening.ok()) return CannotListen(listening);
   }
-  Watchdog watchdog(served.engine, options.watchdog,
-                    [&](Health health) { (*server)->SetHealth(health); });
+  Watchdog watchdog(served.engine, options.watchdog, [&](Health health) {
+    (*server)->SetHealth(health);
+    if (admin != nullptr) admin->SetHealth(health);
+  });
   HttpEndpoint::Options http;
   http.host = options.http.host;
   http.port = options.http.port;
-  http.metrics = [&] {
-    return ExposeText({&served.metrics->registry(), &collector});
-  };
+  http.metrics = [&] { return MetricsText(served, collector, admin.get()); };
   http.alive = [&] { return watchdog.health().alive; };
   http.ready = [&] {
     return watchdog.health().ready && !served.engine->Stats().draining;
   };
   auto endpoint = HttpEndpoint::Start(http);
-  if (!endpoint.ok()) {
-    Log(LogLevel::kError, endpoint.status().message());
-    return kExitCannotListen;
-  }
+  if (!endpoint.ok()) return CannotListen(endpoint.status());
   signals.Arm();
   PortFile http_port_file(options.http_port_file);
+  PortFile admin_port_file(options.admin_port_file);
   PortFile port_file(options.port_file);
   absl::Status written = http_port_file.Write((*endpoint)->port());
+  if (admin != nullptr) written.Update(admin_port_file.Write(admin->port()));
   written.Update(port_file.Write((*server)->port()));
   if (!written.ok()) {
     Log(LogLevel::kError, written.message());
@@ -101,7 +156,11 @@ ExitCode Serve(const Served& served, const ServeOptions& options,
        {"http_address",
         BindAddress{http.host, (*endpoint)->port()}.ToString()}});
   Log(LogLevel::kInfo, "stopping", {{"signal", signals.Wait()}});
-  return Drain(*served.engine, **server, watchdog, options.drain);
+  const ExitCode code =
+      Drain(*served.engine, **server, admin.get(), watchdog, options.drain);
+  // Its destructor would wait for the step.
+  if (code == kExitHangs) static_cast<void>(admin.release());
+  return code;
 }
 
 }  // namespace seer

@@ -1,13 +1,17 @@
 #ifndef SEER_SERVER_SERVE_H_
 #define SEER_SERVER_SERVE_H_
 
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "engine/calibrator.h"
 #include "engine/engine.h"
+#include "engine/gate_control.h"
 #include "engine/tokenizer/chat_template.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "server/admin/admin_server.h"
 #include "server/bind_address.h"
 #include "server/completion/completion_service.h"
 #include "server/grpc_server.h"
@@ -26,6 +30,7 @@ enum ExitCode {
   kExitCannotListen = 4,  // a port is in use, an address is not of this machine
   kExitCutOff = 5,        // by a signal; the drain time ended some requests
   kExitHangs = 6,         // by a signal; a step of the engine did not end
+  kExitNoState = 7,       // the state folder, or what it says, cannot be used
 };
 
 struct ServeOptions {
@@ -39,6 +44,9 @@ struct ServeOptions {
   // empty: nowhere. Until then a file is what an earlier process left.
   std::string port_file;
   std::string http_port_file;
+  std::string admin_port_file;
+  // Unset: there is no durable state and no administration.
+  std::optional<AdminServer::Options> admin;
 
   // INVALID_ARGUMENT: a value out of its range.
   absl::Status Validate() const;
@@ -50,10 +58,16 @@ struct Served {
   const Tokenizer* tokenizer = nullptr;
   const ChatTemplate* chat_template = nullptr;  // null: chat is refused
   Metrics* metrics = nullptr;
+  // Of the engine; needed for administration.
+  GateControl* gates = nullptr;
+  Calibrator* calibrator = nullptr;  // null: no calibration
+  std::string gate_set_file;         // that the engine began with; "": none
 };
 
 // Serves until a signal, then drains: readiness turns off, new requests are
-// UNAVAILABLE, running ones may end; last, its port files are removed.
+// UNAVAILABLE, running ones may end, a calibration job writes its checkpoint;
+// last, its port files are removed. The gate sets that the state folder says
+// are loaded before ports are taken.
 // `options` must be valid. Errors are logged and are the exit code. After
 // kExitHangs the engine must not be destroyed: its destructor would wait for
 // the step.

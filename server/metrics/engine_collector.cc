@@ -47,8 +47,11 @@ class FamilyBuilder {
 
 }  // namespace
 
-EngineCollector::EngineCollector(const Engine* engine, std::string model)
-    : engine_(engine), model_(std::move(model)) {}
+EngineCollector::EngineCollector(const Engine* engine, std::string model,
+                                 PreviousGateSet previous)
+    : engine_(engine),
+      model_(std::move(model)),
+      previous_(std::move(previous)) {}
 
 std::vector<MetricFamily> EngineCollector::Collect() const {
   const EngineStats stats = engine_->Stats();
@@ -104,6 +107,13 @@ std::vector<MetricFamily> EngineCollector::Collect() const {
     gate_sets.Add(1, {{"gate_set", info.name},
                       {"digest", info.version},
                       {"role", info.stable ? "stable" : "canary"}});
+  }
+  if (previous_) {
+    const auto [name, digest] = previous_();
+    if (!name.empty()) {
+      gate_sets.Add(
+          1, {{"gate_set", name}, {"digest", digest}, {"role", "previous"}});
+    }
   }
   families.push_back(gate_sets.Take());
   families.push_back(

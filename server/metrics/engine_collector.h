@@ -1,7 +1,9 @@
 #ifndef SEER_SERVER_METRICS_ENGINE_COLLECTOR_H_
 #define SEER_SERVER_METRICS_ENGINE_COLLECTOR_H_
 
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/engine.h"
@@ -14,14 +16,21 @@ namespace seer {
 // makes the whole answer, so its numbers agree with each other. Thread-safe.
 class EngineCollector final : public prometheus::Collectable {
  public:
-  // `engine` is borrowed; `model` is the label of that name.
-  EngineCollector(const Engine* engine, std::string model);
+  // The gate set that a rollback would make stable, by name and digest; empty
+  // where there is none. Must not block.
+  using PreviousGateSet = std::function<std::pair<std::string, std::string>()>;
+
+  // `engine` is borrowed; `model` is the label of that name. No `previous`:
+  // there never is one.
+  EngineCollector(const Engine* engine, std::string model,
+                  PreviousGateSet previous = nullptr);
 
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
   const Engine* const engine_;
   const std::string model_;
+  const PreviousGateSet previous_;
 };
 
 }  // namespace seer

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
+#include "server/metrics/admin_metrics.h"
 #include "server/metrics/calibration_metrics.h"
 #include "server/metrics/engine_collector.h"
 #include "server/metrics/text_exposition.h"
@@ -39,12 +40,13 @@ std::set<std::string> Families(const std::string& text) {
 class MetricsTest : public ::testing::Test {
  protected:
   std::string Text() {
-    return ExposeText(
-        {&metrics_.registry(), &calibration_.registry(), &collector_});
+    return ExposeText({&metrics_.registry(), &calibration_.registry(),
+                       &admin_.registry(), &collector_});
   }
 
   Metrics metrics_{"m", "1.2.3"};
   CalibrationMetrics calibration_{"m"};
+  AdminMetrics admin_{"m"};
   FakeEngine engine_{FakeEngine::Options()};
   EngineCollector collector_{&engine_, "m"};
 };
@@ -60,7 +62,9 @@ TEST_F(MetricsTest, GateSetsAreShownByTheirRole) {
   options.gate_sets[0].canary = true;
   options.gate_sets[2].stable = true;
   const FakeEngine engine(options);
-  const EngineCollector collector(&engine, "m");
+  const EngineCollector collector(&engine, "m", [] {
+    return std::pair<std::string, std::string>("four", "digest-four");
+  });
   const std::string text = ExposeText({&collector});
   std::set<std::string> series;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -71,6 +75,8 @@ TEST_F(MetricsTest, GateSetsAreShownByTheirRole) {
   EXPECT_EQ(series, (std::set<std::string>{
                         "seer_gate_set_info{model=\"m\",gate_set=\"one\","
                         "digest=\"digest-one\",role=\"canary\"} 1",
+                        "seer_gate_set_info{model=\"m\",gate_set=\"four\","
+                        "digest=\"digest-four\",role=\"previous\"} 1",
                         "seer_gate_set_info{model=\"m\",gate_set=\"three\","
                         "digest=\"digest-three\",role=\"stable\"} 1"}));
 }
@@ -229,6 +235,20 @@ TEST_F(MetricsTest, SaysWhatCalibrationDoes) {
            "seer_calibration_progress_ratio{model=\"m\"} 0.25",
            "seer_calibration_job_duration_seconds_sum{model=\"m\",result="
            "\"failed\"} 3",
+       }) {
+    EXPECT_TRUE(absl::StrContains(text, absl::StrCat(line, "\n"))) << line;
+  }
+}
+
+TEST_F(MetricsTest, CountsActivationsAndUploads) {
+  admin_.CountActivation(ActivationResult::kFallback);
+  admin_.CountUploadBytes(5);
+  admin_.CountUploadBytes(int64_t{1} << 40);
+  const std::string text = Text();
+  for (const char* line : {
+           "seer_gate_activations_total{model=\"m\",result=\"fallback\"} 1",
+           "seer_gate_activations_total{model=\"m\",result=\"ok\"} 0",
+           "seer_calibration_upload_bytes_total{model=\"m\"} 1099511627781",
        }) {
     EXPECT_TRUE(absl::StrContains(text, absl::StrCat(line, "\n"))) << line;
   }
