@@ -112,14 +112,14 @@ void LlamaEngine::Rooms::MakeCalibrator(EngineObserver* observer) {
   CalibrationWork::Parts work;
   work.device = loaded.device.get();
   work.source = {loaded.model.get(), &loaded.cache, &pages, &scheduler};
-  work.fingerprint = loaded.fingerprint;
+  work.fingerprint = info.fingerprint;
   work.step_bytes = loaded.step_bytes;
   work.observer = observer;
   background = std::make_unique<CalibrationWork>(work);
   LlamaCalibrator::Parts parts;
   parts.work = background.get();
   parts.inbox = inbox;
-  parts.fingerprint = loaded.fingerprint;
+  parts.fingerprint = info.fingerprint;
   parts.context_len = info.context_len;
   parts.num_layers = info.num_layers;
   parts.num_pages = pages.num_pages();
