@@ -552,6 +552,7 @@ ExitCode Run() {
   served.chat_template = chat_template.ok() ? &*chat_template : nullptr;
   served.metrics = &metrics;
   served.gates = &(*engine)->gates();
+  served.calibrator = &(*engine)->calibrator();
   served.gate_set_file = engine_options.gate_set_file;
   const ExitCode code = Serve(served, *options, signals);
   if (code == kExitHangs) std::_Exit(code);  // nothing more can be destroyed
