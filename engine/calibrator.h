@@ -39,15 +39,15 @@ struct CalibrationOptions {
   CalibrationLoss loss = CalibrationLoss::kKl;
   int64_t steps = 500;               // optimizer steps, [1, 1000000]
   int64_t warmup_steps = 20;         // [0, steps]
-  int64_t sequences_per_step = 8;    // >= 1
+  int64_t sequences_per_step = 8;    // [1, 65536]
   int64_t sequence_len = 8192;       // tokens, [128, the context length]
   double learning_rate = 1e-3;       // the peak, (0, 1]
   uint64_t seed = 0;                 // weights, order, which are held out
   double device_share = 0.2;         // while requests run, (0, 1]
   double validation_fraction = 0.1;  // of the sequences, (0, 0.5]
   // Written into the file.
-  std::string dataset_sha256;
-  std::string tool_version;
+  std::string dataset_sha256;  // 64 lowercase hex digits; "": not known
+  std::string tool_version;    // <= 256 bytes of text; "": not known
   absl::Time created;
 };
 

@@ -72,7 +72,7 @@ struct EngineStats {
   int64_t requests_waiting = 0;
   int64_t waiting_tokens = 0;  // prompt tokens not yet computed
   int64_t pages_total = 0;
-  int64_t pages_used = 0;
+  int64_t pages_used = 0;    // those that a calibration borrows among them
   int64_t pages_cached = 0;  // held by the prefix cache only
   absl::Duration predicted_queue_delay;
   absl::Time last_step_time;  // when the last step ended

@@ -28,6 +28,10 @@ const char* NameOf(CalibrationLoss loss) {
   return "mse";
 }
 
+std::string OrUnknown(const std::string& text) {
+  return text.empty() ? "unknown" : text;
+}
+
 std::vector<uint8_t> ToBFloat16(const std::vector<uint8_t>& bytes,
                                 DType dtype) {
   if (dtype == DType::kBFloat16) return bytes;
@@ -61,11 +65,11 @@ TensorFile MakeGateFile(const CalibrationOptions& options,
       {"target", NameOf(options.target)},
       {"loss", NameOf(options.loss)},
       {"fingerprint", std::string(fingerprint)},
-      {"dataset_sha256", options.dataset_sha256},
+      {"dataset_sha256", OrUnknown(options.dataset_sha256)},
       {"dataset_tokens", absl::StrCat(num_sequences * options.sequence_len)},
       {"steps", absl::StrCat(options.steps)},
       {"seed", absl::StrCat(options.seed)},
-      {"tool_version", options.tool_version},
+      {"tool_version", OrUnknown(options.tool_version)},
       {"created", absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", options.created,
                                    absl::UTCTimeZone())}};
   return file;

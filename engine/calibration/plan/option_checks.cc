@@ -1,10 +1,11 @@
 #include "engine/calibration/plan/option_checks.h"
 
+#include <string>
+
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "base/utf8.h"
 #include "engine/errors.h"
 #include "engine/gate/gate_design.h"
+#include "engine/gate/gate_provenance.h"
 
 namespace seer {
 namespace {
@@ -28,10 +29,11 @@ absl::Status CheckShare(const char* field, double value, double high) {
                       absl::StrCat("must be in (0, ", high, "], is ", value));
 }
 
-// What is to stand in a file's header.
-absl::Status CheckText(const char* field, absl::string_view text) {
-  if (FirstInvalidUtf8(text) == text.size()) return absl::OkStatus();
-  return InvalidField(field, "is not UTF-8");
+// What is to stand in the file's header; empty: not known.
+absl::Status CheckText(const char* field, const std::string& text) {
+  if (text.empty()) return absl::OkStatus();
+  const absl::Status status = ReadGateProvenance({{field, text}}).status();
+  return status.ok() ? status : InvalidField(field, status.message());
 }
 
 }  // namespace

@@ -11,7 +11,8 @@
 namespace seer {
 
 // INVALID_ARGUMENT with the field (FieldOf): a value is out of the range that
-// calibrator.h states, or sequences_per_step is above 65536.
+// calibrator.h states, sequences_per_step is above 65536, or what is written
+// into the file could not be read there (engine/gate/gate_provenance.h).
 absl::Status CheckCalibrationOptions(const CalibrationOptions& options,
                                      int64_t context_len);
 

@@ -38,6 +38,7 @@ TEST(OptionChecksTest, NamesWhatIsOutOfRange) {
       {"device_share", [](Options& o) { o.device_share = kNan; }},
       {"validation_fraction", [](Options& o) { o.validation_fraction = 0.6; }},
       {"tool_version", [](Options& o) { o.tool_version = "\xff"; }},
+      {"dataset_sha256", [](Options& o) { o.dataset_sha256 = "feed"; }},
       {"loss",
        [](Options& o) {
          o.target = CalibrationTarget::kMass;

@@ -53,7 +53,7 @@ class DistillationRunTest : public testing::TestWithParam<std::string> {
     options_.learning_rate = 0.02;
     options_.validation_fraction = 0.4;
     options_.seed = 5;
-    options_.dataset_sha256 = "feed";
+    options_.dataset_sha256 = std::string(64, 'f');
     options_.tool_version = "1.2";
     options_.created = absl::FromUnixSeconds(1700000000);
     UseSequences(5, kLen);
@@ -215,7 +215,7 @@ TEST_P(DistillationRunTest, SaysWhereTheFileComesFrom) {
       {"target", "mass"},
       {"loss", "kl"},
       {"fingerprint", kFingerprint},
-      {"dataset_sha256", "feed"},
+      {"dataset_sha256", std::string(64, 'f')},
       {"dataset_tokens", "3000"},
       {"steps", "2"},
       {"seed", "18446744073709551615"},

@@ -113,6 +113,7 @@ absl::Status CalibrationWork::Begin(CalibrationOrder order) {
   setup.limits = SpanLimitsFor(model);
   setup.resumed = std::move(order.resumed);
   SEER_RETURN_IF_ERROR(CheckMemory(setup));
+  SEER_RETURN_IF_ERROR(parts_.device->BindThisThread());
   const double share = setup.options.device_share;
   run_.reset(new Run{std::move(order.channel),
                      std::make_unique<DistillationRun>(std::move(setup)),
@@ -127,8 +128,7 @@ absl::Status CalibrationWork::Begin(CalibrationOrder order) {
 absl::Status CalibrationWork::RunRound(bool has_computed, absl::Time* look_at) {
   *look_at = absl::InfiniteFuture();
   TakeOrders();
-  SEER_RETURN_IF_ERROR(Collect());
-  if (run_ == nullptr) return absl::OkStatus();
+  if (run_ == nullptr) return Book(timer_.Collect());
   if (run_->channel->TakeCheckpointRequest()) {
     run_->distillation->RequestCheckpoint();
   }
@@ -138,26 +138,31 @@ absl::Status CalibrationWork::RunRound(bool has_computed, absl::Time* look_at) {
     *look_at = absl::InfinitePast();
     return absl::OkStatus();
   }
-  beside_requests_ = has_computed;
-  if (!has_computed) {
-    SEER_RETURN_IF_ERROR(RunMicroStep(absl::ZeroDuration()));
-    SEER_RETURN_IF_ERROR(Collect());
-    if (run_ == nullptr) {
-      *look_at = absl::InfinitePast();
-      return absl::OkStatus();
-    }
-    run_->share.RecordIdle();
-    *look_at = run_->waits_for_memory ? absl::Now() + kMemoryWait
-                                      : absl::InfinitePast();
-    return absl::OkStatus();
-  }
+  return has_computed ? RunBesideRequests() : RunAlone(look_at);
+}
+
+absl::Status CalibrationWork::RunAlone(absl::Time* look_at) {
+  SEER_RETURN_IF_ERROR(RunMicroStep(absl::ZeroDuration(), false));
+  // One is enqueued while the one before runs.
+  SEER_RETURN_IF_ERROR(Book(timer_.CollectEarlier()));
+  *look_at = absl::InfinitePast();
+  if (run_ == nullptr) return absl::OkStatus();
+  run_->share.RecordIdle();
+  if (run_->waits_for_memory) *look_at = absl::Now() + kMemoryWait;
+  return absl::OkStatus();
+}
+
+absl::Status CalibrationWork::RunBesideRequests() {
+  SEER_RETURN_IF_ERROR(Book(timer_.Collect()));
   while (run_ != nullptr) {
     const absl::Duration expected =
         timer_.Expected(run_->distillation->next_kind());
     if (!run_->share.Take(expected)) break;
-    SEER_RETURN_IF_ERROR(RunMicroStep(expected));
+    SEER_RETURN_IF_ERROR(RunMicroStep(expected, true));
     // What the host itself does is done.
-    if (parts_.device->shares_host_memory()) SEER_RETURN_IF_ERROR(Collect());
+    if (parts_.device->shares_host_memory()) {
+      SEER_RETURN_IF_ERROR(Book(timer_.Collect()));
+    }
     if (run_ != nullptr && run_->waits_for_memory) break;
     // Of a kind whose time is not known yet one at a time will do.
     if (expected <= absl::ZeroDuration()) break;
@@ -165,7 +170,8 @@ absl::Status CalibrationWork::RunRound(bool has_computed, absl::Time* look_at) {
   return absl::OkStatus();
 }
 
-absl::Status CalibrationWork::RunMicroStep(absl::Duration expected) {
+absl::Status CalibrationWork::RunMicroStep(absl::Duration expected,
+                                           bool beside_requests) {
   DistillationRun& distillation = *run_->distillation;
   const int64_t left = distillation.num_token_layers_left();
   timer_.Begin();
@@ -181,7 +187,7 @@ absl::Status CalibrationWork::RunMicroStep(absl::Duration expected) {
     run_->share.Correct(expected, absl::ZeroDuration());
     return absl::OkStatus();
   }
-  timer_.End(*kind, expected);
+  timer_.End({*kind, expected, beside_requests, absl::ZeroDuration()});
   run_->work_done +=
       std::max<int64_t>(0, left - distillation.num_token_layers_left());
   ReportStatus();
@@ -189,20 +195,22 @@ absl::Status CalibrationWork::RunMicroStep(absl::Duration expected) {
     run_->channel->PushCheckpoint(std::move(state));
   }
   if (distillation.is_done()) {
-    run_->channel->PushResult(distillation.TakeResult());
-    Log(LogLevel::kInfo, "a calibration is done", {});
+    const std::shared_ptr<CalibrationChannel> channel = run_->channel;
+    DistillationResult result = distillation.TakeResult();
     run_.reset();
+    channel->PushResult(std::move(result));
+    Log(LogLevel::kInfo, "a calibration is done", {});
   }
   return absl::OkStatus();
 }
 
-absl::Status CalibrationWork::Collect() {
-  std::vector<MicroStepTimer::Timed> timed;
-  SEER_RETURN_IF_ERROR(timer_.Collect(&timed));
-  for (const MicroStepTimer::Timed& step : timed) {
+absl::Status CalibrationWork::Book(
+    const absl::StatusOr<std::vector<MicroStepTimer::Timed>>& timed) {
+  SEER_RETURN_IF_ERROR(timed.status());
+  for (const MicroStepTimer::Timed& step : *timed) {
     if (run_ != nullptr) run_->share.Correct(step.expected, step.actual);
     if (parts_.observer != nullptr) {
-      parts_.observer->OnMicroStep(step.actual, beside_requests_);
+      parts_.observer->OnMicroStep(step.actual, step.beside_requests);
     }
   }
   return absl::OkStatus();

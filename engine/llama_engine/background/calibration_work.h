@@ -7,9 +7,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/mutex.h"
 #include "engine/calibration/files/run_checkpoint.h"
@@ -38,8 +40,8 @@ struct CalibrationOrder {
 //
 // Where no request has work, a round is one micro-step. Else it is what the
 // run's share of the device lets be, at the end of a round of the loop: on a
-// GPU it is then enqueued behind the step that was launched last, and no more
-// before the device is through with that.
+// GPU it is enqueued behind the step that was launched last, and no more before
+// the device is through with it.
 class CalibrationWork {
  public:
   // All borrowed.
@@ -84,17 +86,19 @@ class CalibrationWork {
   absl::Status Begin(CalibrationOrder order);
   // RESOURCE_EXHAUSTED, OUT_OF_MEMORY: steps would not find theirs any more.
   absl::Status CheckMemory(const DistillationSetup& setup) const;
-  // The next micro-step. An error has ended the run.
-  absl::Status RunMicroStep(absl::Duration expected);
-  // Waits for those under way, and books their times.
-  absl::Status Collect();
+  absl::Status RunAlone(absl::Time* look_at);
+  absl::Status RunBesideRequests();
+  // The next micro-step, which may be the last or fail: then there is no run
+  // any more.
+  absl::Status RunMicroStep(absl::Duration expected, bool beside_requests);
+  absl::Status Book(
+      const absl::StatusOr<std::vector<MicroStepTimer::Timed>>& timed);
   void ReportStatus();
 
   const Parts parts_;
   PagedLayerSource source_;
   MicroStepTimer timer_;
-  std::unique_ptr<Run> run_;      // null: none
-  bool beside_requests_ = false;  // in the round that ran micro-steps last
+  std::unique_ptr<Run> run_;  // null: none
 
   Mutex mutex_;
   // Of the run that was offered last.

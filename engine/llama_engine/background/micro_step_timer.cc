@@ -6,19 +6,45 @@
 
 namespace seer {
 
-absl::Status MicroStepTimer::Collect(std::vector<Timed>* timed) {
-  timed->clear();
-  if (in_flight_.empty()) return absl::OkStatus();
-  SEER_RETURN_IF_ERROR(clock_->Wait());
-  for (const InFlight& step : in_flight_) {
-    const absl::Duration actual = clock_->Between(step.begin, step.end);
+void MicroStepTimer::Begin() {
+  Batch& batch = batches_[current_];
+  // Points of what was begun and came to nothing.
+  if (batch.steps.empty()) batch.clock->Reset();
+  begin_ = batch.clock->Mark();
+}
+
+void MicroStepTimer::End(const Timed& step) {
+  Batch& batch = batches_[current_];
+  batch.steps.push_back({step, begin_, batch.clock->Mark()});
+}
+
+absl::Status MicroStepTimer::Collect(Batch& batch, std::vector<Timed>* timed) {
+  if (batch.steps.empty()) return absl::OkStatus();
+  SEER_RETURN_IF_ERROR(batch.clock->Wait());
+  for (const InFlight& in_flight : batch.steps) {
+    Timed step = in_flight.step;
+    step.actual = batch.clock->Between(in_flight.begin, in_flight.end);
     absl::Duration& expected = expected_[static_cast<int>(step.kind)];
-    expected = std::max(actual, expected - (expected - actual) / 16);
-    timed->push_back({step.kind, step.expected, actual});
+    expected = std::max(step.actual, expected - (expected - step.actual) / 16);
+    timed->push_back(step);
   }
-  in_flight_.clear();
-  clock_->Reset();
+  batch.steps.clear();
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<MicroStepTimer::Timed>> MicroStepTimer::Collect() {
+  std::vector<Timed> timed;
+  SEER_RETURN_IF_ERROR(Collect(batches_[1 - current_], &timed));
+  SEER_RETURN_IF_ERROR(Collect(batches_[current_], &timed));
+  return timed;
+}
+
+absl::StatusOr<std::vector<MicroStepTimer::Timed>>
+MicroStepTimer::CollectEarlier() {
+  std::vector<Timed> timed;
+  SEER_RETURN_IF_ERROR(Collect(batches_[1 - current_], &timed));
+  current_ = 1 - current_;
+  return timed;
 }
 
 }  // namespace seer

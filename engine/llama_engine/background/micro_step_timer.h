@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/calibration/run/distillation_run.h"
 #include "engine/device/device.h"
@@ -16,7 +17,9 @@ namespace seer {
 // On the thread of the device, which it borrows.
 class MicroStepTimer {
  public:
-  explicit MicroStepTimer(Device* device) : clock_(device->MakeClock()) {}
+  explicit MicroStepTimer(Device* device)
+      : batches_{Batch{device->MakeClock(), {}},
+                 Batch{device->MakeClock(), {}}} {}
 
   // What one of this kind is believed to take: the longest of late, forgotten
   // slowly. Zero before the first.
@@ -24,32 +27,39 @@ class MicroStepTimer {
     return expected_[static_cast<int>(kind)];
   }
 
-  // Around the call that enqueues one.
-  void Begin() { begin_ = clock_->Mark(); }
-  void End(MicroStepKind kind, absl::Duration expected) {
-    in_flight_.push_back({kind, expected, begin_, clock_->Mark()});
-  }
-
   struct Timed {
-    MicroStepKind kind;
-    absl::Duration expected;  // as End was told
+    MicroStepKind kind = MicroStepKind::kSpan;
+    absl::Duration expected;       // as it was booked
+    bool beside_requests = false;  // whether these had work meanwhile
     absl::Duration actual;
   };
-  // Waits until the device is through with those that were enqueued, but not
-  // with what came behind them, and gives their times.
-  absl::Status Collect(std::vector<Timed>* timed);
+
+  // Around the call that enqueues one. `step`: all but its actual time.
+  void Begin();
+  void End(const Timed& step);
+
+  // Wait until the device is through with what was enqueued, but not with what
+  // came behind it, and give the times: of all of them, or of those that were
+  // enqueued before the last call of either.
+  absl::StatusOr<std::vector<Timed>> Collect();
+  absl::StatusOr<std::vector<Timed>> CollectEarlier();
 
  private:
   struct InFlight {
-    MicroStepKind kind;
-    absl::Duration expected;
-    int begin;
-    int end;
+    Timed step;
+    int begin = 0;
+    int end = 0;
+  };
+  struct Batch {
+    std::unique_ptr<DeviceClock> clock;
+    std::vector<InFlight> steps;
   };
 
-  std::unique_ptr<DeviceClock> clock_;
+  absl::Status Collect(Batch& batch, std::vector<Timed>* timed);
+
+  std::array<Batch, 2> batches_;
+  int current_ = 0;  // that micro-steps are enqueued in
   int begin_ = 0;
-  std::vector<InFlight> in_flight_;
   std::array<absl::Duration, kNumMicroStepKinds> expected_;
 };
 
