@@ -82,8 +82,8 @@ class GateAdminServiceTest : public testing::Test {
   void Start() {
     Stop();
     ASSERT_TRUE(options_.Validate().ok());
-    rollouts_ =
-        std::make_unique<RolloutControl>(&*catalog_, &gates_, &metrics_, "m");
+    rollouts_ = std::make_unique<RolloutControl>(&*catalog_, &gates_, &metrics_,
+                                                 "m", "");
     ASSERT_TRUE(rollouts_->Restore(absl::Now()).ok());
     GateAdminService::Parts parts;
     parts.catalog = &*catalog_;
@@ -504,7 +504,7 @@ TEST_F(GateAdminServiceTest, AGateSetComesInServesAndGoesOut) {
   EXPECT_EQ(gates_.routing().canary_fraction, 0.25);
 
   v1::ListGateSetsRequest list;
-  list.set_parent("models/m");
+  list.set_parent("models/-");  // the one served
   v1::ListGateSetsResponse gate_sets;
   ASSERT_TRUE(Call(&Stub::ListGateSets, list, &gate_sets).ok());
   ASSERT_EQ(gate_sets.gate_sets_size(), 2);
@@ -519,10 +519,12 @@ TEST_F(GateAdminServiceTest, AGateSetComesInServesAndGoesOut) {
   EXPECT_EQ(Why(Call(&Stub::DeleteGateSet, remove, &empty)), "IN_USE");
 
   v1::RollbackGateRolloutRequest back;
-  back.set_name("models/m/gateRollout");
+  back.set_name("models/-/gateRollout");
   ASSERT_TRUE(Call(&Stub::RollbackGateRollout, back, &rollout).ok());
+  EXPECT_EQ(rollout.name(), "models/m/gateRollout");
   EXPECT_EQ(rollout.canary(), "");
   EXPECT_EQ(gates_.routing().canary, "");
+  remove.set_name("models/-/" + second.substr(second.find("gateSets/")));
   EXPECT_TRUE(Call(&Stub::DeleteGateSet, remove, &empty).ok());
   v1::ListGateRolloutRevisionsRequest history;
   history.set_name("models/m/gateRollout");
