@@ -215,7 +215,9 @@ absl::StatusOr<std::unique_ptr<TokenStream>> LlamaEngine::Submit(
     return InvalidField("stop_strings", stop_strings.status().message());
   }
   init.stop_strings = *std::move(stop_strings);
-  SEER_ASSIGN_OR_RETURN(init.place, rooms_->admission.Enter(prompt_len));
+  if (request.priority != Priority::kBackground) {
+    SEER_ASSIGN_OR_RETURN(init.place, rooms_->admission.Enter(prompt_len));
+  }
 
   EventStreamEnds ends = MakeEventStream(
       rooms_->options.event_stream, [inbox = rooms_->inbox] { inbox->Wake(); });

@@ -142,6 +142,27 @@ TEST_F(LlamaEngineLifecycleTest, AFullQueueSaysWhenToComeBack) {
   EXPECT_TRUE(PagesAreFree());
 }
 
+TEST_F(LlamaEngineLifecycleTest, NobodyIsRefusedForWhatRunsInTheBackground) {
+  options_.admission.max_backlog_tokens = 1000;
+  options_.admission.max_waiting_requests = 1;
+  Start();
+  GenerationRequest background = GreedyRequest(8000, 0);
+  background.priority = Priority::kBackground;
+  const auto first = engine_->Submit(background);
+  const auto second = engine_->Submit(background);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(engine_->Stats().requests_waiting, 0);
+  EXPECT_EQ(engine_->Stats().waiting_tokens, 0);
+  const auto client = engine_->Submit(GreedyRequest(4000, 2));
+  ASSERT_TRUE(client.ok()) << client.status();
+  EXPECT_EQ(engine_->Stats().waiting_tokens, 4000);
+  for (const auto* stream : {&first, &second, &client}) {
+    const GatheredReply reply = Gather(***stream);
+    EXPECT_TRUE(reply.summary.has_value()) << reply.status;
+  }
+  EXPECT_EQ(engine_->Stats().waiting_tokens, 0);
+}
+
 TEST_F(LlamaEngineLifecycleTest, ManyStreamsAtOnce) {
   options_.num_threads = 2;
   Start();

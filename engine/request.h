@@ -32,7 +32,14 @@ struct SamplingOptions {
   std::vector<std::pair<TokenId, float>> logit_bias;  // [-100, 100]
 };
 
-enum class Priority { kHigh, kNormal, kLow };
+enum class Priority {
+  kHigh,
+  kNormal,
+  kLow,
+  // No client's: takes no place in the limits of admission and does not count
+  // as waiting, so that nobody is refused for it. Its caller makes it give way.
+  kBackground,
+};
 
 struct GenerationRequest {
   // Server-made, [a-z0-9-]{1,63}; decides whether the request tries the canary.
@@ -49,6 +56,7 @@ struct GenerationRequest {
   std::optional<int32_t> num_logprobs;  // alternatives per output token, >= 0
   std::optional<int32_t> num_prompt_logprobs;  // per prompt token, >= 0
   std::optional<SparsityPolicy> policy;        // unset: the engine's default
+  bool wants_first_distribution = false;       // FirstDistributionEvent
   Priority priority = Priority::kNormal;
   absl::Time deadline = absl::InfiniteFuture();
 };
@@ -86,6 +94,13 @@ struct PromptLogprobsEvent {
   int64_t start = 0;
   std::vector<LogprobEntry> entries;
 };
+// The model's own distribution of the first new token, before logit_bias,
+// penalties and temperature: one for all choices, and given with max_tokens 0
+// too. Comes before the first token's deltas; not at all where a logit is not
+// finite. An event stream does not count its bytes.
+struct FirstDistributionEvent {
+  std::vector<float> logprobs;  // [vocab_size], nats
+};
 struct DeltaEvent {
   int32_t index = 0;  // choice
   std::string text;   // valid UTF-8; may be empty while bytes are held back
@@ -118,9 +133,9 @@ struct FailureEvent {
   absl::Status status;
 };
 
-using Event =
-    std::variant<AcceptedEvent, PromptProgressEvent, PromptLogprobsEvent,
-                 DeltaEvent, FinishEvent, SummaryEvent, FailureEvent>;
+using Event = std::variant<AcceptedEvent, PromptProgressEvent,
+                           PromptLogprobsEvent, FirstDistributionEvent,
+                           DeltaEvent, FinishEvent, SummaryEvent, FailureEvent>;
 
 // True for the last event of a stream.
 inline bool IsLast(const Event& event) {

@@ -30,6 +30,9 @@ struct HeapBytesOf {
   int64_t operator()(const PromptLogprobsEvent& event) const {
     return HeapBytes(event.entries);
   }
+  // One a request, and only for the server's own use, which must not hold the
+  // request up.
+  int64_t operator()(const FirstDistributionEvent&) const { return 0; }
   int64_t operator()(const DeltaEvent& event) const {
     return HeapBytes(event.text) + HeapBytes(event.logprobs) +
            static_cast<int64_t>(event.token_ids.size() * sizeof(TokenId));

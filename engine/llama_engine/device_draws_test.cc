@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <variant>
 #include <vector>
 
 #include "engine/device/cpu_device.h"
@@ -189,6 +190,65 @@ TEST_F(DeviceDrawsTest, ChangesBetweenTokensOfTheDeviceAndTheHost) {
   const GatheredReply beside = Gather(*stream);
   ASSERT_TRUE(beside.summary.has_value()) << beside.status;
   EXPECT_EQ(beside.choices[0].token_ids, alone.choices[0].token_ids);
+}
+
+template <typename T>
+size_t PlaceOfFirst(const std::vector<Event>& events) {
+  return std::find_if(events.begin(), events.end(),
+                      [](const Event& event) {
+                        return std::holds_alternative<T>(event);
+                      }) -
+         events.begin();
+}
+
+TEST_F(DeviceDrawsTest, TheFirstDistributionIsOfTheRowThatIsDrawnFrom) {
+  GenerationRequest request = Request();
+  request.sampling.logit_bias = {{5, 9.0f}};  // no part of it
+  request.num_logprobs = kTinyLlamaVocabSize;
+  const GatheredReply without = cpu_.Complete(request);
+  EXPECT_TRUE(without.first_distribution.empty());
+  request.wants_first_distribution = true;
+  const GatheredReply with = cpu_.Complete(request);
+  ExpectSame(with, without);
+  EXPECT_LT(PlaceOfFirst<FirstDistributionEvent>(with.events),
+            PlaceOfFirst<DeltaEvent>(with.events));
+  const std::vector<float>& logprobs = with.first_distribution;
+  ASSERT_EQ(logprobs.size(), size_t{kTinyLlamaVocabSize});
+  for (const TokenLogprob& top : with.choices[0].logprobs[0].top) {
+    EXPECT_EQ(logprobs[top.id], static_cast<float>(top.logprob)) << top.id;
+  }
+  // Of a request that draws nothing.
+  request.max_tokens = 0;
+  request.num_logprobs.reset();
+  const GatheredReply scored = cpu_.Complete(request);
+  EXPECT_EQ(scored.first_distribution, logprobs);
+  ASSERT_TRUE(scored.summary.has_value()) << scored.status;
+  EXPECT_EQ(scored.summary->output_tokens, 0);
+}
+
+TEST_F(DeviceDrawsTest, TheFirstDistributionComesBesideTheDevicesDraws) {
+  GenerationRequest request = Request();
+  request.num_logprobs = 0;
+  request.num_prompt_logprobs = 1;
+  const GatheredReply without = split_.Complete(request);
+  GenerationRequest running = Request();
+  running.max_tokens = 40;
+  const GatheredReply alone = split_.Complete(running);
+  // While steps of another run ahead of the host.
+  const auto stream = split_.Submit(running);
+  request.wants_first_distribution = true;
+  const GatheredReply with = split_.Complete(request);
+  ExpectSame(with, without);
+  const GatheredReply beside = Gather(*stream);
+  ASSERT_TRUE(beside.summary.has_value()) << beside.status;
+  EXPECT_EQ(beside.choices[0].token_ids, alone.choices[0].token_ids);
+  const std::vector<float>& logprobs = with.first_distribution;
+  ASSERT_EQ(logprobs.size(), size_t{kTinyLlamaVocabSize});
+  const LogprobEntry& first = with.choices[0].logprobs[0];
+  // The one sums in double what the other sums in fp32.
+  EXPECT_NEAR(logprobs[first.token.id], first.token.logprob, 1e-5);
+  EXPECT_EQ(std::max_element(logprobs.begin(), logprobs.end()),
+            logprobs.begin() + first.token.id);
 }
 
 }  // namespace

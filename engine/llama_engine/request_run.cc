@@ -62,6 +62,11 @@ bool RequestRun::NeedsLastLogits(const PlannedSlice& slice) const {
          (slice.ends_prompt() && init_.request.max_tokens > 0);
 }
 
+bool RequestRun::WantsDistribution(const PlannedSlice& slice) const {
+  return slice.is_prompt() && slice.ends_prompt() &&
+         init_.request.wants_first_distribution;
+}
+
 int32_t RequestRun::num_top() const {
   return std::max(init_.request.num_logprobs.value_or(0),
                   init_.request.num_prompt_logprobs.value_or(0));
@@ -188,10 +193,19 @@ RowOutcome RequestRun::Evaluate(const PlannedSlice& slice, int32_t position,
     }
     return outcome;
   }
+  if (WantsDistribution(slice)) outcome = TakeDistribution(logits);
   if (request.max_tokens == 0) return outcome;
   for (int32_t i = 0; i < request.num_choices && outcome.status.ok(); ++i) {
     outcome.status = Draw(i, position + 1, logits, sampler, outcome);
   }
+  return outcome;
+}
+
+RowOutcome RequestRun::TakeDistribution(absl::Span<const float> logits) {
+  RowOutcome outcome;
+  // A request does not fail for what only the server wants to know of it.
+  absl::StatusOr<std::vector<float>> logprobs = LogDistribution(logits);
+  if (logprobs.ok()) outcome.first_distribution = *std::move(logprobs);
   return outcome;
 }
 
@@ -269,6 +283,11 @@ void RequestRun::ApplyPrompt(const PlannedSlice& slice,
     }
   }
   if (!logprobs.entries.empty()) outbox().Push(std::move(logprobs));
+  for (RowOutcome& outcome : outcomes) {
+    if (outcome.first_distribution.empty()) continue;
+    outbox().Push(
+        FirstDistributionEvent{std::move(outcome.first_distribution)});
+  }
 }
 
 absl::StatusOr<std::vector<int32_t>> RequestRun::Apply(

@@ -35,6 +35,7 @@ struct RowOutcome {
   absl::Status status;                       // an error ends the request
   std::optional<LogprobEntry> prompt_entry;  // of the prompt's next token
   std::vector<DrawnToken> drawn;             // by choice
+  std::vector<float> first_distribution;     // [vocab_size], or empty: none
 };
 
 // Built by the submitter; from then on the engine thread's alone, but for
@@ -66,6 +67,8 @@ class RequestRun {
   // Whether any logits of the slice are needed, and of which rows.
   bool NeedsAllLogits(const PlannedSlice& slice) const;
   bool NeedsLastLogits(const PlannedSlice& slice) const;
+  // Whether the host needs the last row's, whoever draws.
+  bool WantsDistribution(const PlannedSlice& slice) const;
 
   // The alternatives of the most that a score of the request has.
   int32_t num_top() const;
@@ -92,6 +95,9 @@ class RequestRun {
   // thread, with a sampler of its own.
   RowOutcome Evaluate(const PlannedSlice& slice, int32_t position,
                       absl::Span<const float> logits, Sampler& sampler) const;
+
+  // Of these, the row's distribution alone.
+  static RowOutcome TakeDistribution(absl::Span<const float> logits);
 
   // The same of a device's draws: as Evaluate of the slice's last row. `scores`
   // are the tokens', where log-probabilities are asked for.

@@ -34,6 +34,8 @@ struct RunningStep {
 
   // By slice.
   std::vector<BatchSequence> sequences;
+  // Whether the device, and not the host, draws its tokens and scores them.
+  std::vector<bool> on_device;
   std::vector<std::vector<LayerBlocks>> blocks;  // empty, or [num_layers]
   std::vector<std::vector<RowDraw>> draws;
   std::vector<std::vector<TokenId>> drawn;
@@ -45,12 +47,6 @@ struct RunningStep {
   std::map<std::pair<RequestId, int32_t>, BatchSequence::DrawnBy> next_tokens;
 
   std::optional<LaunchedStep> launched;
-
-  // Whether the device, and not the host, draws the slice's tokens and scores
-  // them.
-  bool OnDevice(size_t slice) const {
-    return sequences[slice].logits == LogitsRows::kNone;
-  }
 };
 
 }  // namespace seer

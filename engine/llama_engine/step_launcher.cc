@@ -21,6 +21,8 @@ bool StepLauncher::CanFollow(const StepPlan& plan,
   return std::all_of(
       plan.slices.begin(), plan.slices.end(), [&](const PlannedSlice& slice) {
         const RequestRun& run = *parts_.runs->at(slice.request);
+        // What the host waits for would keep the running step's tokens back.
+        if (run.WantsDistribution(slice)) return false;
         if (!OnDevice(run)) {
           return !run.NeedsLastLogits(slice) && !run.NeedsAllLogits(slice);
         }
@@ -28,7 +30,7 @@ bool StepLauncher::CanFollow(const StepPlan& plan,
         const auto next =
             running.next_tokens.find({slice.request, slice.choice});
         return next == running.next_tokens.end() ||
-               (running.OnDevice(next->second.sequence) &&
+               (running.on_device[next->second.sequence] &&
                 !run.PenalizesTokens());
       });
 }
@@ -44,6 +46,7 @@ absl::Status StepLauncher::Launch(const StepPlan& plan,
     SEER_RETURN_IF_ERROR(parts_.cache->CopyPage(copy.source, copy.target));
   }
   const absl::Time now = absl::Now();
+  step.on_device.resize(plan.slices.size());
   step.blocks.resize(plan.slices.size());
   step.draws.resize(plan.slices.size());
   step.drawn.resize(plan.slices.size());
@@ -79,12 +82,14 @@ BatchSequence StepLauncher::SequenceOf(size_t index, const RunningStep* running,
     const auto next = running->next_tokens.find({slice.request, slice.choice});
     if (next != running->next_tokens.end()) sequence.drawn_by = next->second;
   }
-  if (OnDevice(run)) {
-    AskForScores(index, step, sequence);
-  } else {
-    sequence.logits = run.NeedsAllLogits(slice)    ? LogitsRows::kAll
-                      : run.NeedsLastLogits(slice) ? LogitsRows::kLast
-                                                   : LogitsRows::kNone;
+  const bool by_host = !OnDevice(run);
+  step.on_device[index] = !by_host;
+  if (!by_host) AskForScores(index, step, sequence);
+  if (by_host && run.NeedsAllLogits(slice)) {
+    sequence.logits = LogitsRows::kAll;
+  } else if ((by_host && run.NeedsLastLogits(slice)) ||
+             run.WantsDistribution(slice)) {
+    sequence.logits = LogitsRows::kLast;
   }
   if (!slice.is_prompt()) return sequence;
   step.blocks[index].resize(parts_.model->config().num_layers);
@@ -161,12 +166,15 @@ absl::Status StepLauncher::EvaluateRows(const LogitsBlock& block,
   std::vector<RowOutcome> results(num_rows);
   parts_.executor->ParallelFor(num_workers, [&](int64_t worker) {
     for (int64_t i = worker; i < num_rows; i += num_workers) {
-      const PlannedSlice& slice = step.slices[block.rows[i].sequence];
-      results[i] = parts_.runs->at(slice.request)
-                       ->Evaluate(slice, block.rows[i].position,
-                                  {block.logits + i * vocab_size,
-                                   static_cast<size_t>(vocab_size)},
-                                  samplers_[worker]);
+      const int32_t sequence = block.rows[i].sequence;
+      const PlannedSlice& slice = step.slices[sequence];
+      const absl::Span<const float> logits(block.logits + i * vocab_size,
+                                           static_cast<size_t>(vocab_size));
+      results[i] = step.on_device[sequence]
+                       ? RequestRun::TakeDistribution(logits)
+                       : parts_.runs->at(slice.request)
+                             ->Evaluate(slice, block.rows[i].position, logits,
+                                        samplers_[worker]);
     }
   });
   for (int64_t i = 0; i < num_rows; ++i) {
@@ -182,7 +190,7 @@ absl::StatusOr<ForwardReport> StepLauncher::Finish(RunningStep& step) const {
     const auto run = parts_.runs->find(slice.request);
     if (run == parts_.runs->end() || run->second->HasEnded(slice)) {
       step.outcomes[i].clear();
-    } else if (step.OnDevice(i)) {
+    } else if (step.on_device[i]) {
       const RequestRun& from = *run->second;
       for (size_t row = 0; row < step.scores[i].size(); ++row) {
         step.outcomes[i].push_back(

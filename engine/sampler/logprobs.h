@@ -3,6 +3,7 @@
 #define SEER_ENGINE_SAMPLER_LOGPROBS_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -20,6 +21,11 @@ namespace seer {
 // INTERNAL: a logit that is not finite. INVALID_ARGUMENT: token out of range.
 absl::StatusOr<LogprobEntry> ScoreToken(absl::Span<const float> logits,
                                         TokenId token, int32_t num_top);
+
+// ln softmax(logits), in double and rounded to fp32. Thread-safe.
+// INTERNAL: a logit that is not finite.
+absl::StatusOr<std::vector<float>> LogDistribution(
+    absl::Span<const float> logits);
 
 }  // namespace seer
 

@@ -100,6 +100,8 @@ class FrameAppender {
     }
   }
 
+  void operator()(const FirstDistributionEvent&) {}
+
   void operator()(const DeltaEvent& event) {
     const size_t size = std::max(event.token_ids.size(), event.logprobs.size());
     size_t begin = 0;
@@ -159,6 +161,8 @@ class Gatherer {
     }
     return bytes;
   }
+
+  int64_t operator()(const FirstDistributionEvent&) { return 0; }
 
   int64_t operator()(const DeltaEvent& event) {
     v1::Choice& choice = ChoiceOf(event.index);

@@ -18,7 +18,8 @@ struct ReplyContext {
 
 // Appends an event's frames. Log-probabilities and tokens of one event are cut
 // into frames of at most 1024 tokens, far below the 4 MiB that clients take by
-// default. A FailureEvent has none.
+// default. A FailureEvent has none, nor has a FirstDistributionEvent, which is
+// no client's.
 void AppendFrames(const Event& event, const ReplyContext& context,
                   std::vector<v1::CompleteResponse>& frames);
 

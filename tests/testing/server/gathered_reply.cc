@@ -29,6 +29,8 @@ void Add(const Event& event, GatheredReply& reply) {
     reply.prompt_logprobs.insert(reply.prompt_logprobs.end(),
                                  logprobs->entries.begin(),
                                  logprobs->entries.end());
+  } else if (const auto* first = std::get_if<FirstDistributionEvent>(&event)) {
+    reply.first_distribution = first->logprobs;
   } else if (const auto* summary = std::get_if<SummaryEvent>(&event)) {
     reply.summary = *summary;
   } else if (const auto* failure = std::get_if<FailureEvent>(&event)) {

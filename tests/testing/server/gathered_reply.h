@@ -25,6 +25,7 @@ struct GatheredReply {
   std::vector<Event> events;                  // all, in order
   std::vector<Choice> choices;                // by index
   std::vector<LogprobEntry> prompt_logprobs;  // of prompt tokens 1, 2, ...
+  std::vector<float> first_distribution;      // empty: none
   std::optional<SummaryEvent> summary;
   absl::Status status;  // of a failure, or DEADLINE_EXCEEDED: no last event
 };
