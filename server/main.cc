@@ -37,6 +37,7 @@
 #include "server/catalog/catalog_options.h"
 #include "server/grpc_log.h"
 #include "server/metrics/metrics.h"
+#include "server/quality_guard/quality_guard.h"
 #include "server/serve.h"
 #include "server/termination_signals.h"
 
@@ -45,6 +46,7 @@ using seer::CompletionService;
 using seer::GateAdminService;
 using seer::GrpcServer;
 using seer::LlamaEngineOptions;
+using seer::QualityGuardOptions;
 using seer::RequestLimits;
 using seer::ServeOptions;
 
@@ -103,6 +105,16 @@ ABSL_FLAG(bool, allow_oracle_gates, false,
           "Whether policies may name ORACLE_MAX and ORACLE_MASS, which rank "
           "blocks by the true attention: for comparison with gates, at more "
           "than the cost of dense attention.");
+
+// The quality guard. Each default's reason stands in
+// server/quality_guard/quality_guard.h.
+ABSL_FLAG(double, quality_guard_fraction, QualityGuardOptions().fraction,
+          "Share of the sparse requests, [0, 1], that are prefilled again "
+          "densely when nobody waits, to measure how far the two are apart: "
+          "seer_quality_guard_kl_nats. 0: none.");
+ABSL_FLAG(int64_t, quality_guard_max_prompt_tokens,
+          QualityGuardOptions().max_prompt_tokens,
+          "Longer prompts are not prefilled again, [1, 2^20].");
 
 // The engine's limits.
 ABSL_FLAG(int64_t, max_step_tokens, 0,
@@ -490,6 +502,9 @@ absl::StatusOr<ServeOptions> ReadServeOptions() {
   options.http = {absl::GetFlag(FLAGS_http_host),
                   absl::GetFlag(FLAGS_http_port)};
   options.watchdog.max_step = absl::GetFlag(FLAGS_max_step);
+  options.guard.fraction = absl::GetFlag(FLAGS_quality_guard_fraction);
+  options.guard.max_prompt_tokens =
+      absl::GetFlag(FLAGS_quality_guard_max_prompt_tokens);
   options.drain = absl::Seconds(absl::GetFlag(FLAGS_drain_seconds));
   options.port_file = absl::GetFlag(FLAGS_port_file);
   options.http_port_file = absl::GetFlag(FLAGS_http_port_file);

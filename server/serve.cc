@@ -12,6 +12,7 @@
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "server/metrics/engine_collector.h"
+#include "server/metrics/guard_metrics.h"
 #include "server/metrics/http_endpoint.h"
 #include "server/metrics/text_exposition.h"
 #include "server/port_file.h"
@@ -41,11 +42,9 @@ absl::StatusOr<std::unique_ptr<AdminServer>> OpenAdmin(
   return AdminServer::Open(*options.admin, administered);
 }
 
-// What /metrics shows.
-std::string MetricsText(const Served& served, const EngineCollector& collector,
+// What /metrics shows: `sources`, and what `admin` has, which may be null.
+std::string MetricsText(std::vector<const prometheus::Collectable*> sources,
                         const AdminServer* admin) {
-  std::vector<const prometheus::Collectable*> sources = {
-      &served.metrics->registry(), &collector};
   if (admin != nullptr) {
     const auto more = admin->metrics();
     sources.insert(sources.end(), more.begin(), more.end());
@@ -85,6 +84,7 @@ absl::Status ServeOptions::Validate() const {
   SEER_RETURN_IF_ERROR(service.Validate());
   SEER_RETURN_IF_ERROR(grpc.Validate());
   SEER_RETURN_IF_ERROR(watchdog.Validate());
+  SEER_RETURN_IF_ERROR(guard.Validate());
   if (admin) SEER_RETURN_IF_ERROR(admin->Validate());
   for (const int port :
        {grpc.address.port, http.port, admin ? admin->grpc.address.port : 0}) {
@@ -115,9 +115,11 @@ ExitCode Serve(const Served& served, const ServeOptions& options,
         const RolloutControl::PreviousSet previous = admin->previous();
         return {previous.name, previous.sha256};
       });
+  GuardMetrics guard_metrics(served.engine->model().model_id);
+  QualityGuard guard(served.engine, &guard_metrics, options.guard);
   CompletionService service(served.engine, served.tokenizer,
                             served.chat_template, served.metrics,
-                            options.service);
+                            options.service, &guard);
   auto server = GrpcServer::Start(options.grpc, {&service});
   if (!server.ok()) return CannotListen(server.status());
   if (admin != nullptr) {
@@ -131,7 +133,11 @@ ExitCode Serve(const Served& served, const ServeOptions& options,
   HttpEndpoint::Options http;
   http.host = options.http.host;
   http.port = options.http.port;
-  http.metrics = [&] { return MetricsText(served, collector, admin.get()); };
+  http.metrics = [&] {
+    return MetricsText(
+        {&served.metrics->registry(), &guard_metrics.registry(), &collector},
+        admin.get());
+  };
   http.alive = [&] { return watchdog.health().alive; };
   http.ready = [&] {
     return watchdog.health().ready && !served.engine->Stats().draining;

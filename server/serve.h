@@ -16,6 +16,7 @@
 #include "server/completion/completion_service.h"
 #include "server/grpc_server.h"
 #include "server/metrics/metrics.h"
+#include "server/quality_guard/quality_guard.h"
 #include "server/termination_signals.h"
 #include "server/watchdog.h"
 
@@ -38,6 +39,7 @@ struct ServeOptions {
   GrpcServer::Options grpc;
   BindAddress http = {"127.0.0.1", 0};
   Watchdog::Options watchdog;
+  QualityGuardOptions guard;
   // How long running requests may take to end after a signal.
   absl::Duration drain = absl::Seconds(30);
   // Where the ports that were taken are written once they serve, a line each;

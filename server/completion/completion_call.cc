@@ -119,6 +119,9 @@ absl::Status CompletionCall::DecodeAndSubmit() {
   {
     MutexLock lock(&mutex_);
     record_.OnDecoded(generation_);
+    if (parts_.guard != nullptr) {
+      sample_ = parts_.guard->Choose(AskedBudget(), generation_);
+    }
   }
   absl::StatusOr<std::unique_ptr<TokenStream>> stream =
       parts_.engine->Submit(std::move(generation_));
@@ -187,8 +190,9 @@ CompletionCall::Operation CompletionCall::NextOperation() {
   }
 }
 
-void CompletionCall::Receive(const Event& event) {
+void CompletionCall::Receive(Event& event) {
   record_.OnEvent(event, absl::Now());
+  if (sample_ != nullptr && sample_->Take(event)) return;
   if (const auto* failure = std::get_if<FailureEvent>(&event)) {
     end_ = failure->status.ok() ? absl::InternalError("failed without a reason")
                                 : failure->status;
@@ -211,6 +215,7 @@ void CompletionCall::Start(Operation operation) {
         MutexLock lock(&mutex_);
         // Before the client is told: who reads the end finds it counted.
         record_.OnEnd(*end_, absl::Now());
+        if (sample_ != nullptr) parts_.guard->Compare(std::move(sample_));
         status = ToGrpcStatus(WithDefaultRetryDelay(*end_), reply_.request_id);
       }
       SendFinish(status);

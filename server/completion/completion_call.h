@@ -23,6 +23,7 @@
 #include "server/completion/request_record.h"
 #include "server/completion/worker_pool.h"
 #include "server/metrics/metrics.h"
+#include "server/quality_guard/quality_guard.h"
 
 namespace seer {
 
@@ -48,6 +49,7 @@ struct CompletionParts {
   WorkerPool* workers = nullptr;
   Metrics* metrics = nullptr;
   CallRegistry* registry = nullptr;
+  QualityGuard* guard = nullptr;  // null: none
   int64_t inline_text_bytes = 0;  // longer prompts are read by `workers`
 };
 
@@ -101,7 +103,7 @@ class CompletionCall {
   // Starts whatever can be started now. `this` may be gone afterwards.
   void Pump();
   Operation NextOperation() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Receive(const Event& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Receive(Event& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Start(Operation operation);
   absl::Status CancelStatus() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -115,6 +117,8 @@ class CompletionCall {
 
   Mutex mutex_;
   RequestRecord record_ ABSL_GUARDED_BY(mutex_);
+  // Null: the guard did not choose the request, or has it back.
+  std::unique_ptr<GuardSample> sample_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<TokenStream> stream_ ABSL_GUARDED_BY(mutex_);
   bool begun_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;

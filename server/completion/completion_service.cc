@@ -80,14 +80,20 @@ absl::Status CompletionService::Options::Validate() const {
 
 CompletionService::CompletionService(Engine* engine, const Tokenizer* tokenizer,
                                      const ChatTemplate* chat_template,
-                                     Metrics* metrics, Options options)
+                                     Metrics* metrics, Options options,
+                                     QualityGuard* guard)
     : engine_(engine),
       metrics_(metrics),
       options_(std::move(options)),
       context_(MakeContext(engine, tokenizer, chat_template, options_)),
       workers_(options_.num_tokenizer_threads, options_.max_waiting_texts),
-      parts_{engine_,  &context_,  &workers_,
-             metrics_, &registry_, options_.inline_text_bytes},
+      parts_{engine_,
+             &context_,
+             &workers_,
+             metrics_,
+             &registry_,
+             guard,
+             options_.inline_text_bytes},
       sweeper_([this] { SweepStalled(); }) {}
 
 CompletionService::~CompletionService() {

@@ -22,6 +22,7 @@
 #include "server/completion/completion_call.h"
 #include "server/completion/worker_pool.h"
 #include "server/metrics/metrics.h"
+#include "server/quality_guard/quality_guard.h"
 
 namespace seer {
 
@@ -64,10 +65,10 @@ class CompletionService final : public RawCompletionService {
   };
 
   // Everything is borrowed. `chat_template` may be null: then chat is
-  // FAILED_PRECONDITION. `options` must be valid.
+  // FAILED_PRECONDITION. `options` must be valid. `guard` null: none.
   CompletionService(Engine* engine, const Tokenizer* tokenizer,
                     const ChatTemplate* chat_template, Metrics* metrics,
-                    Options options);
+                    Options options, QualityGuard* guard = nullptr);
   ~CompletionService() override;
 
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Complete(

@@ -36,6 +36,11 @@ inline std::vector<double> SparsityBuckets() {
   return {0, .1, .2, .3, .4, .5, .6, .7, .8, .9, .925, .95, .975, .99, 1};
 }
 
+// Nats, for distributions that are nearly the same to ones that differ.
+inline std::vector<double> KlBuckets() {
+  return {.0001, .0003, .001, .003, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10};
+}
+
 inline std::vector<double> GapBuckets() {
   return {-.5,  -.2,  -.1,  -.05, -.02, -.01, -.005, -.002, -.001, 0,
           .001, .002, .005, .01,  .02,  .05,  .1,    .2,    .5};

@@ -13,6 +13,7 @@
 #include "server/metrics/admin_metrics.h"
 #include "server/metrics/calibration_metrics.h"
 #include "server/metrics/engine_collector.h"
+#include "server/metrics/guard_metrics.h"
 #include "server/metrics/text_exposition.h"
 #include "tests/testing/engine/fake_engine.h"
 
@@ -41,12 +42,13 @@ class MetricsTest : public ::testing::Test {
  protected:
   std::string Text() {
     return ExposeText({&metrics_.registry(), &calibration_.registry(),
-                       &admin_.registry(), &collector_});
+                       &admin_.registry(), &guard_.registry(), &collector_});
   }
 
   Metrics metrics_{"m", "1.2.3"};
   CalibrationMetrics calibration_{"m"};
   AdminMetrics admin_{"m"};
+  GuardMetrics guard_{"m"};
   FakeEngine engine_{FakeEngine::Options()};
   EngineCollector collector_{&engine_, "m"};
 };
@@ -254,7 +256,45 @@ TEST_F(MetricsTest, CountsActivationsAndUploads) {
   }
 }
 
+TEST_F(MetricsTest, SaysHowFarSparseAnswersAreFromDenseOnes) {
+  const int num_compared = GuardMetrics::kMeanWindow;
+  for (int i = 1; i <= num_compared; ++i) guard_.ObserveKl("one", i);
+  guard_.ObserveKl("two", 0.25);
+  guard_.CountDrop(GuardDropLabel::kLate);
+  const std::string one = "{model=\"m\",gate_set=\"one\"} ";
+  // The plain mean so far; then the next counts a part of it.
+  const double mean = (num_compared + 1) / 2.0;
+  std::string text = Text();
+  EXPECT_EQ(Series(text, "seer_quality_guard_kl_mean_nats" + one),
+            absl::StrCat("seer_quality_guard_kl_mean_nats", one, mean));
+  guard_.ObserveKl("one", mean + num_compared);
+  text = Text();
+  for (const std::string& line :
+       {absl::StrCat("seer_quality_guard_kl_mean_nats", one, mean + 1),
+        absl::StrCat("seer_quality_guard_kl_nats_count", one, num_compared + 1),
+        std::string("seer_quality_guard_kl_nats_bucket{model=\"m\",gate_set="
+                    "\"two\",le=\"0.5\"} 1"),
+        std::string("seer_quality_guard_dropped_total{model=\"m\",reason="
+                    "\"late\"} 1")}) {
+    EXPECT_TRUE(absl::StrContains(text, absl::StrCat(line, "\n"))) << line;
+  }
+}
+
+TEST_F(MetricsTest, GateSetsComparedLongestAgoLoseTheirSeries) {
+  for (size_t i = 0; i < GuardMetrics::kMaxGateSets; ++i) {
+    guard_.ObserveKl(absl::StrCat("set-", i, "."), 1);
+  }
+  guard_.ObserveKl("set-0.", 1);
+  guard_.ObserveKl("another", 1);
+  const std::string text = Text();
+  EXPECT_TRUE(absl::StrContains(text, "\"set-0.\""));
+  EXPECT_FALSE(absl::StrContains(text, "\"set-1.\""));
+  EXPECT_TRUE(absl::StrContains(text, "\"set-2.\""));
+  EXPECT_TRUE(absl::StrContains(text, "\"another\""));
+}
+
 TEST_F(MetricsTest, TheDocumentListsExactlyTheFamilies) {
+  guard_.ObserveKl("one", 1);  // families without series are not shown
   std::ifstream file("docs/metrics.md");
   std::stringstream document;
   document << file.rdbuf();
