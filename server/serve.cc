@@ -42,6 +42,15 @@ absl::StatusOr<std::unique_ptr<AdminServer>> OpenAdmin(
   return AdminServer::Open(*options.admin, administered);
 }
 
+// `admin` may be null, here and below.
+EngineCollector::PreviousGateSet PreviousOf(const AdminServer* admin) {
+  return [admin]() -> std::pair<std::string, std::string> {
+    if (admin == nullptr) return {};
+    const RolloutControl::PreviousSet previous = admin->previous();
+    return {previous.name, previous.sha256};
+  };
+}
+
 // What /metrics shows: `sources`, and what `admin` has, which may be null.
 std::string MetricsText(std::vector<const prometheus::Collectable*> sources,
                         const AdminServer* admin) {
@@ -52,8 +61,8 @@ std::string MetricsText(std::vector<const prometheus::Collectable*> sources,
   return ExposeText(sources);
 }
 
-// Refuses new requests, lets the running ones end, and closes. `admin` may be
-// null. After kExitHangs it must not be destroyed.
+// Refuses new requests, lets the running ones end, and closes. After kExitHangs
+// `admin` must not be destroyed.
 ExitCode Drain(Engine& engine, GrpcServer& server, AdminServer* admin,
                Watchdog& watchdog, absl::Duration limit) {
   const absl::Time start = absl::Now();
@@ -107,14 +116,10 @@ ExitCode Serve(const Served& served, const ServeOptions& options,
         {{"error", opened.status().ToString()}});
     return kExitNoState;
   }
-  std::unique_ptr<AdminServer> admin = *std::move(opened);
+  std::unique_ptr<AdminServer> owned = *std::move(opened);
+  AdminServer* const admin = owned.get();
   const EngineCollector collector(
-      served.engine, served.engine->model().model_id,
-      [&]() -> std::pair<std::string, std::string> {
-        if (admin == nullptr) return {};
-        const RolloutControl::PreviousSet previous = admin->previous();
-        return {previous.name, previous.sha256};
-      });
+      served.engine, served.engine->model().model_id, PreviousOf(admin));
   GuardMetrics guard_metrics(served.engine->model().model_id);
   QualityGuard guard(served.engine, &guard_metrics, options.guard);
   CompletionService service(served.engine, served.tokenizer,
@@ -126,17 +131,17 @@ ExitCode Serve(const Served& served, const ServeOptions& options,
     const absl::Status listening = admin->Listen();
     if (!listening.ok()) return CannotListen(listening);
   }
-  Watchdog watchdog(served.engine, options.watchdog, [&](Health health) {
+  Watchdog watchdog(served.engine, options.watchdog, [&, admin](Health health) {
     (*server)->SetHealth(health);
     if (admin != nullptr) admin->SetHealth(health);
   });
   HttpEndpoint::Options http;
   http.host = options.http.host;
   http.port = options.http.port;
-  http.metrics = [&] {
+  http.metrics = [&, admin] {
     return MetricsText(
         {&served.metrics->registry(), &guard_metrics.registry(), &collector},
-        admin.get());
+        admin);
   };
   http.alive = [&] { return watchdog.health().alive; };
   http.ready = [&] {
@@ -163,9 +168,9 @@ ExitCode Serve(const Served& served, const ServeOptions& options,
         BindAddress{http.host, (*endpoint)->port()}.ToString()}});
   Log(LogLevel::kInfo, "stopping", {{"signal", signals.Wait()}});
   const ExitCode code =
-      Drain(*served.engine, **server, admin.get(), watchdog, options.drain);
+      Drain(*served.engine, **server, admin, watchdog, options.drain);
   // Its destructor would wait for the step.
-  if (code == kExitHangs) static_cast<void>(admin.release());
+  if (code == kExitHangs) static_cast<void>(owned.release());
   return code;
 }
 
