@@ -24,10 +24,14 @@ namespace {
 
 class RandomSequences final : public TokenSequences {
  public:
-  RandomSequences(int64_t num_sequences, int64_t sequence_len)
-      : num_sequences_(num_sequences), sequence_len_(sequence_len) {}
+  RandomSequences(int64_t num_sequences, int64_t sequence_len,
+                  std::atomic<int>* num_reads)
+      : num_sequences_(num_sequences),
+        sequence_len_(sequence_len),
+        num_reads_(num_reads) {}
   int64_t num_sequences() const override { return num_sequences_; }
   absl::StatusOr<std::vector<TokenId>> Read(int64_t index) const override {
+    ++*num_reads_;
     std::mt19937_64 random(index + 1);
     std::vector<TokenId> tokens(sequence_len_);
     for (TokenId& token : tokens) {
@@ -39,6 +43,7 @@ class RandomSequences final : public TokenSequences {
  private:
   const int64_t num_sequences_;
   const int64_t sequence_len_;
+  std::atomic<int>* const num_reads_;
 };
 
 class LlamaEngineCalibrationTest : public TinyEngineTest {
@@ -57,7 +62,8 @@ class LlamaEngineCalibrationTest : public TinyEngineTest {
       const std::string& checkpoint = "") {
     return engine_->calibrator().Start(
         calibration_,
-        std::make_shared<RandomSequences>(6, calibration_.sequence_len),
+        std::make_shared<RandomSequences>(6, calibration_.sequence_len,
+                                          &num_reads_),
         checkpoint);
   }
   std::unique_ptr<CalibrationRun> Begin(const std::string& checkpoint = "") {
@@ -96,6 +102,7 @@ class LlamaEngineCalibrationTest : public TinyEngineTest {
   }
 
   CalibrationOptions calibration_;
+  std::atomic<int> num_reads_{0};  // of sequences
 };
 
 TEST_F(LlamaEngineCalibrationTest, MakesAGateSetThatLoads) {
@@ -191,9 +198,11 @@ TEST_F(LlamaEngineCalibrationTest, PausesChangeNothing) {
 // A request that takes the whole cache while the calibration holds pages of it.
 TEST_F(LlamaEngineCalibrationTest, RequestsComeFirst) {
   options_.kv_cache_bytes = 40 * 40960;
+  calibration_.steps = 20;
   Start();
   const int64_t num_tokens = engine_->Stats().pages_total * 64;
   const std::string whole = UndisturbedFile();
+  const int reads_of_one = num_reads_;
   const auto run = Begin();
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(Eventually([&] {
@@ -204,6 +213,7 @@ TEST_F(LlamaEngineCalibrationTest, RequestsComeFirst) {
     EXPECT_TRUE(reply.summary.has_value()) << reply.status;
   }
   EXPECT_TRUE(File(*run) == whole);
+  EXPECT_GT(num_reads_, 2 * reads_of_one) << "no step was ever voided";
   EXPECT_TRUE(PagesAreFree());
 }
 
@@ -251,8 +261,8 @@ TEST_F(LlamaEngineCalibrationTest, RefusesWhatCanNeverRun) {
   const auto start = [&](int64_t num_sequences) {
     return engine_->calibrator()
         .Start(calibration_,
-               std::make_shared<RandomSequences>(num_sequences,
-                                                 calibration_.sequence_len),
+               std::make_shared<RandomSequences>(
+                   num_sequences, calibration_.sequence_len, &num_reads_),
                "")
         .status();
   };
