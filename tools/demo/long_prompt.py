@@ -209,8 +209,10 @@ def main():
             return
         print(f"\nStill serving on {address}, until Ctrl-C. Try, from another"
               f" terminal:\n  bazel-bin/client/seerctl chat --server={address}\n"
-              "or train a gate on a text of your own:\n  bazel-bin/client/seerctl"
-              f" calibrate --server={server.admin_address()} FILE",
+              "or train a gate on a text of your own, some minutes for a try:\n"
+              f"  bazel-bin/client/seerctl calibrate"
+              f" --server={server.admin_address()} --steps=20"
+              " --sequence_length=1024 --tokens_per_step=4096 FILE",
               flush=True)
         sys.exit(f"the server ended with code {server.wait()}")
 
