@@ -342,8 +342,13 @@ TEST_F(GateAdminServiceTest, AClientThatSendsNothingIsCancelled) {
   Writer writer = stub_->WriteUpload(&context, &upload);
   ASSERT_TRUE(writer->Write(Chunk(name, 0, "hello")));
   EXPECT_EQ(writer->Finish().error_code(), grpc::StatusCode::CANCELLED);
-  WaitUntil([&] { return Get(name).committed_size() == 5; });
-  EXPECT_TRUE(Write({Chunk(name, 5, " world")}, &upload).ok());
+  // Until the call has let go of the upload, another is UPLOAD_BUSY.
+  bool written = false;
+  WaitUntil([&] {
+    written = written || Write({Chunk(name, 5, " world")}, &upload).ok();
+    return written;
+  });
+  EXPECT_EQ(upload.committed_size(), 11);
 }
 
 TEST_F(GateAdminServiceTest, WrongDescriptionsAreRefusedByTheField) {
