@@ -10,6 +10,14 @@
 #include "engine/model/aten.h"
 
 namespace seer {
+namespace {
+
+// A squared error taken by a head's products is one of rounded numbers: where
+// the head writes next to nothing it may fall below 0. One that is not a number
+// stays that.
+double SquaredError(double sum) { return sum < 0.0 ? 0.0 : sum; }
+
+}  // namespace
 
 struct UtilityMetrics::Totals {
   at::Tensor errors;    // double [1 + densities, Hq]; the first: of nothing
@@ -92,10 +100,11 @@ absl::StatusOr<HeadUtilities> UtilityMetrics::Result() const {
               num_visible);
         }
         for (int32_t head = 0; head < num_query_heads_; ++head) {
-          result.full.push_back(errors[head]);
+          const double of_nothing = SquaredError(errors[head]);
+          result.full.push_back(of_nothing);
           for (size_t d = 1; d <= budgets_.densities.size(); ++d) {
-            result.utility.push_back(errors[head] -
-                                     errors[d * num_query_heads_ + head]);
+            result.utility.push_back(
+                of_nothing - SquaredError(errors[d * num_query_heads_ + head]));
           }
         }
         return result;

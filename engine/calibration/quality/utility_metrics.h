@@ -33,7 +33,8 @@ struct UtilityRange {
 // Sums over the rows of all ranges. With e_h(d) head h's squared error when the
 // gate selects at density d, and e_h(0) that of reading nothing, a head's
 // utility is e_h(0) - e_h(d). It grows with what the head writes; where a few
-// wrong blocks are worse than none it is negative.
+// wrong blocks are worse than none it is negative. Sums that rounding left
+// below 0 are read as 0.
 struct HeadUtilities {
   // [densities]: selected / visible blocks, more than asked for where forced
   // blocks alone are more. Of lengths and budgets alone, so alike in all heads.

@@ -166,6 +166,43 @@ TEST_P(UtilityMetricsTest, IsWhatIsReadByWhatItIsWorth) {
   }
 }
 
+// A head whose output projection has no full rank: its squared errors are zero
+// but for the rounding of the products that give them, of either sign.
+TEST_P(UtilityMetricsTest, RoundingBelowZeroIsNoError) {
+  UniformBudgets budgets;
+  budgets.densities = {0.2, 0.5};
+  const auto metrics = UtilityMetrics::Create(budgets, kHeads, device_.get());
+  ASSERT_TRUE(metrics.ok());
+  constexpr int64_t kTiles = 10;
+  const std::vector<float> mass = RandomRows(kTiles, 2);
+  const OutputErrors exact = ErrorsBy(mass, kTiles, 0, kTiles);
+  constexpr int kEmptyHead = 2;
+  UtilityRange range;
+  range.tiles = {kTiles * kBlockSize, 0, kTiles};
+  range.logits = OnDevice(mass);
+  range.row_len = kTiles;
+  range.errors = [&](const BlockSets& sets, double* sums) {
+    const absl::Status status = exact(sets, sums);
+    ViewOf(sums, {kHeads}, at::kDouble, *device_)[kEmptyHead].fill_(-0x1p-30);
+    return status;
+  };
+  const absl::Status status = (*metrics)->AddRange(range);
+  ASSERT_TRUE(status.ok()) << status;
+  const auto result = (*metrics)->Result();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->full[kEmptyHead], 0.0);
+  EXPECT_EQ(result->utility[kEmptyHead * 2], 0.0);
+  EXPECT_GT(result->full[0], 0.0);
+  UtilityCurves curves;
+  curves.num_layers = 1;
+  curves.num_heads = kHeads;
+  curves.densities = result->realized_densities;
+  curves.utility = result->utility;
+  curves.full = result->full;
+  const auto profile = FitBudgetProfile(curves, {0.3f});
+  EXPECT_TRUE(profile.ok()) << profile.status();
+}
+
 TEST_P(UtilityMetricsTest, RefusesWhatIsOutOfRange) {
   constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
   UniformBudgets budgets;
