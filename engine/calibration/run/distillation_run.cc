@@ -97,11 +97,33 @@ MicroStepKind DistillationRun::next_kind() const {
     case Stage::kTraining:
       return in_step_ == setup_.options.sequences_per_step
                  ? MicroStepKind::kUpdate
-                 : MicroStepKind::kSpan;
+                 : SpanKind();
     case Stage::kExporting:
       return MicroStepKind::kExport;
     default:
-      return MicroStepKind::kSpan;
+      return SpanKind();
+  }
+}
+
+int64_t DistillationRun::border() const {
+  const bool has_loss_alone =
+      stage_ == Stage::kTraining || stage_ == Stage::kValidating;
+  return has_loss_alone ? loss_tile_ : 0;
+}
+
+MicroStepKind DistillationRun::SpanKind() const {
+  const bool is_scored =
+      pass_.is_under_way() ? pass_.next_is_scored() : border() == 0;
+  if (!is_scored) return MicroStepKind::kFirstSpan;
+  switch (stage_) {
+    case Stage::kValidating:
+      return MicroStepKind::kValidationSpan;
+    case Stage::kProfiling:
+      return MicroStepKind::kProfilingSpan;
+    case Stage::kEvaluating:
+      return MicroStepKind::kEvaluationSpan;
+    default:
+      return MicroStepKind::kTrainingSpan;
   }
 }
 
@@ -211,7 +233,7 @@ absl::StatusOr<MicroStepKind> DistillationRun::Train() {
     const int64_t position = step_ * options.sequences_per_step + in_step_;
     SEER_ASSIGN_OR_RETURN(
         const bool begun,
-        BeginSequence(order_.At(position), loss_tile_, WantedTargets()));
+        BeginSequence(order_.At(position), border(), WantedTargets()));
     if (!begun) return MicroStepKind::kWait;
   }
   if (!step_begun_) {
@@ -222,9 +244,10 @@ absl::StatusOr<MicroStepKind> DistillationRun::Train() {
       SEER_RETURN_IF_ERROR(trainer->BeginStep(step_, lens));
     }
   }
+  const MicroStepKind kind = SpanKind();
   SEER_ASSIGN_OR_RETURN(const PassPart part, pass_.Next());
   SEER_RETURN_IF_ERROR(TrainOn(part));
-  return MicroStepKind::kSpan;
+  return kind;
 }
 
 absl::Status DistillationRun::TrainOn(const PassPart& part) {
@@ -273,17 +296,17 @@ absl::StatusOr<MicroStepKind> DistillationRun::Measure() {
     WantedTargets wanted;
     wanted.mass = measurement_->questions().recall;
     wanted.output = measurement_->questions().utility;
-    const int64_t border = wanted.mass || wanted.output ? 0 : loss_tile_;
     SEER_ASSIGN_OR_RETURN(
         const bool begun,
-        BeginSequence(measurement_->sequence(), border, wanted));
+        BeginSequence(measurement_->sequence(), border(), wanted));
     if (!begun) return MicroStepKind::kWait;
   }
+  const MicroStepKind kind = SpanKind();
   SEER_ASSIGN_OR_RETURN(const PassPart part, pass_.Next());
   SEER_RETURN_IF_ERROR(measurement_->Add(part));
   if (part.ends_sequence) pass_.End();
   if (measurement_->is_done()) SEER_RETURN_IF_ERROR(EndMeasurement());
-  return MicroStepKind::kSpan;
+  return kind;
 }
 
 absl::Status DistillationRun::EndMeasurement() {

@@ -21,10 +21,20 @@
 
 namespace seer {
 
-// What a micro-step did. Those of a kind take about the same time, but for
-// kWait, which is none: the source had no memory for the next sequence.
-enum class MicroStepKind { kSetUp, kSpan, kUpdate, kSave, kExport, kWait };
-constexpr int kNumMicroStepKinds = 6;
+// What a micro-step did. Those of a kind take about the same time.
+enum class MicroStepKind {
+  kSetUp,
+  kFirstSpan,  // before the border: without a target
+  kTrainingSpan,
+  kValidationSpan,
+  kProfilingSpan,
+  kEvaluationSpan,
+  kUpdate,
+  kSave,
+  kExport,
+  kWait,  // none: the source had no memory for the next sequence
+};
+constexpr int kNumMicroStepKinds = 10;
 
 struct DistillationResult {
   TensorFile file;  // the gate set's
@@ -108,6 +118,9 @@ class DistillationRun {
   // As SequencePass::Begin.
   absl::StatusOr<bool> BeginSequence(int64_t index, int64_t border,
                                      const WantedTargets& wanted);
+  MicroStepKind SpanKind() const;
+  // Of the sequences that the stage goes through.
+  int64_t border() const;
   bool IsBetweenSteps() const;
   bool IsValidationDue() const;
   int64_t NumValidationsLeft() const;

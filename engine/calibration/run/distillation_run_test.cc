@@ -91,9 +91,12 @@ class DistillationRunTest : public testing::TestWithParam<std::string> {
     Outcome outcome;
     while (outcome.status.ok() && !run.is_done()) {
       outcome.left.push_back(run.num_token_layers_left());
+      const MicroStepKind expected = run.next_kind();
       const auto kind = run.NextMicroStep();
       outcome.status = kind.status();
-      if (kind.ok()) outcome.kinds.push_back(*kind);
+      if (!kind.ok()) break;
+      EXPECT_TRUE(*kind == expected || *kind == MicroStepKind::kWait);
+      outcome.kinds.push_back(*kind);
     }
     outcome.end = run.status();
     if (!outcome.status.ok()) return outcome;
@@ -243,6 +246,24 @@ TEST_P(DistillationRunTest, HeldOutSequencesAreNotTrainedOn) {
     EXPECT_EQ(source_->seen().count(static_cast<TokenId>(index)), 1u);
   }
   EXPECT_EQ(trained.size() + outcome.held_out.size(), 5u);
+}
+
+// Who is told how long they take meets each phase as something new.
+TEST_P(DistillationRunTest, EachPhaseHasItsKindOfMicroSteps) {
+  const Outcome outcome = Run();
+  ASSERT_TRUE(outcome.status.ok()) << outcome.status;
+  std::vector<MicroStepKind> in_order;
+  for (const MicroStepKind kind : outcome.kinds) {
+    if (std::find(in_order.begin(), in_order.end(), kind) == in_order.end()) {
+      in_order.push_back(kind);
+    }
+  }
+  EXPECT_EQ(in_order,
+            (std::vector<MicroStepKind>{
+                MicroStepKind::kSetUp, MicroStepKind::kFirstSpan,
+                MicroStepKind::kTrainingSpan, MicroStepKind::kUpdate,
+                MicroStepKind::kValidationSpan, MicroStepKind::kProfilingSpan,
+                MicroStepKind::kEvaluationSpan, MicroStepKind::kExport}));
 }
 
 // Memory taken away, and a checkpoint asked for, before one micro-step after

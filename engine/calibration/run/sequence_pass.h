@@ -48,6 +48,9 @@ class SequencePass {
                              const WantedTargets& wanted);
   bool is_under_way() const { return is_under_way_; }
 
+  // Of a sequence under way: whether its next part is at or after the border.
+  bool next_is_scored() const { return spans_[span_].first >= border_; }
+
   // The next part, of a sequence under way. What it points to is valid until
   // the next call; after the last part call End.
   absl::StatusOr<PassPart> Next();

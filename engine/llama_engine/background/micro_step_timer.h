@@ -28,7 +28,7 @@ class MicroStepTimer {
   }
 
   struct Timed {
-    MicroStepKind kind = MicroStepKind::kSpan;
+    MicroStepKind kind = MicroStepKind::kTrainingSpan;
     absl::Duration expected;       // as it was booked
     bool beside_requests = false;  // whether these had work meanwhile
     absl::Duration actual;
