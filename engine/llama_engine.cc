@@ -114,6 +114,7 @@ void LlamaEngine::Rooms::MakeCalibrator(EngineObserver* observer) {
   work.source = {loaded.model.get(), &loaded.cache, &pages, &scheduler};
   work.fingerprint = info.fingerprint;
   work.step_bytes = loaded.step_bytes;
+  work.round_time = options.scheduler.step_time;
   work.observer = observer;
   background = std::make_unique<CalibrationWork>(work);
   LlamaCalibrator::Parts parts;

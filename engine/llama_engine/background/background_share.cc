@@ -14,8 +14,8 @@ double EarnedASecond(double share) {
 
 }  // namespace
 
-BackgroundShare::BackgroundShare(double share)
-    : earned_a_second_(EarnedASecond(share)) {}
+BackgroundShare::BackgroundShare(double share, absl::Duration most_a_round)
+    : earned_a_second_(EarnedASecond(share)), most_a_round_(most_a_round) {}
 
 void BackgroundShare::RecordServing(absl::Duration duration) {
   const absl::Duration earned = duration * earned_a_second_;
@@ -25,12 +25,18 @@ void BackgroundShare::RecordServing(absl::Duration duration) {
 bool BackgroundShare::Take(absl::Duration expected) {
   wanted_ = expected;
   if (credit_ < expected) return false;
+  if (taken_in_round_ > absl::ZeroDuration() &&
+      taken_in_round_ + expected > most_a_round_) {
+    return false;
+  }
   credit_ -= expected;
+  taken_in_round_ += expected;
   return true;
 }
 
 void BackgroundShare::Correct(absl::Duration expected, absl::Duration actual) {
   credit_ += expected - actual;
+  taken_in_round_ += actual - expected;
 }
 
 }  // namespace seer

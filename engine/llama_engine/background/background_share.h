@@ -10,16 +10,21 @@ namespace seer {
 // run. Each step of requests earns credit, share / (1 - share) of its time; a
 // micro-step is let run once there is credit for all of it, and spends that.
 // Credit is kept for one micro-step, or for what one step earns if that is
-// more: so what comes between two steps is bounded by the larger of these,
-// however long nothing was wanted. Times come from outside; not thread-safe.
+// more, however long nothing was wanted. What comes between two steps is that
+// at most, and one micro-step or `most_a_round` if that is less: credit past it
+// is left for the next rounds. Times come from outside; not thread-safe.
 class BackgroundShare {
  public:
   // share in (0, 1]; above 0.99 it is taken for that, so that requests go on.
-  explicit BackgroundShare(double share);
+  explicit BackgroundShare(
+      double share, absl::Duration most_a_round = absl::InfiniteDuration());
 
   // A step of requests took so long.
   void RecordServing(absl::Duration duration);
 
+  // What comes now is another round's: between it and the one before the engine
+  // has looked around.
+  void BeginRound() { taken_in_round_ = absl::ZeroDuration(); }
   // A micro-step that is believed to take `expected` is to run. True: it may,
   // and its time is spent.
   bool Take(absl::Duration expected);
@@ -32,8 +37,10 @@ class BackgroundShare {
 
  private:
   const double earned_a_second_;  // seconds
-  absl::Duration credit_;         // below 0: owed
-  absl::Duration wanted_;         // by the last Take
+  const absl::Duration most_a_round_;
+  absl::Duration credit_;  // below 0: owed
+  absl::Duration taken_in_round_;
+  absl::Duration wanted_;  // by the last Take
 };
 
 }  // namespace seer

@@ -22,6 +22,7 @@ Simulated Simulate(BackgroundShare& share, int num_steps, absl::Duration step,
   for (int i = 0; i < num_steps; ++i) {
     simulated.serving += step;
     share.RecordServing(step);
+    share.BeginRound();
     absl::Duration gap;
     while (share.Take(believed)) {
       share.Correct(believed, micro_step);
@@ -88,6 +89,32 @@ TEST(BackgroundShareTest, CreditDoesNotPileUp) {
   background.RecordIdle();
   background.RecordServing(absl::Milliseconds(1));
   EXPECT_TRUE(background.Take(absl::Milliseconds(1)));
+}
+
+// A step of 10 ms earns 990: what is more than a round may take waits for the
+// next, where the engine has looked around; a long micro-step comes alone.
+TEST(BackgroundShareTest, ARoundIsBounded) {
+  const absl::Duration step = absl::Milliseconds(10);
+  const absl::Duration most = absl::Milliseconds(50);
+  for (const double micro_ms : {3.0, 40.0, 80.0}) {
+    for (const bool is_known : {true, false}) {
+      const absl::Duration micro = absl::Milliseconds(micro_ms);
+      const absl::Duration believed = is_known ? micro : absl::Nanoseconds(1);
+      BackgroundShare background(0.99, most);
+      const Simulated got = Simulate(background, 1000, step, micro, believed);
+      EXPECT_LE(got.longest_gap,
+                std::max(micro, is_known ? most : most + micro));
+      EXPECT_EQ(got.gaps_used, 1000);
+    }
+  }
+  BackgroundShare background(0.99, most);
+  background.RecordServing(step);
+  int num_run = 0;
+  for (int round = 0; round < 3; ++round) {
+    background.BeginRound();
+    while (background.Take(absl::Milliseconds(10))) ++num_run;
+  }
+  EXPECT_EQ(num_run, 15) << "without another step: credit is not lost";
 }
 
 TEST(BackgroundShareTest, ShareOneLeavesRequestsSomething) {

@@ -117,7 +117,8 @@ absl::Status CalibrationWork::Begin(CalibrationOrder order) {
   const double share = setup.options.device_share;
   run_.reset(new Run{std::move(order.channel),
                      std::make_unique<DistillationRun>(std::move(setup)),
-                     BackgroundShare(share), CalibrationPace()});
+                     BackgroundShare(share, parts_.round_time),
+                     CalibrationPace()});
   Log(LogLevel::kInfo, "a calibration begins",
       {{"design", run_->distillation->options().design},
        {"step", run_->distillation->status().step},
@@ -154,7 +155,8 @@ absl::Status CalibrationWork::RunAlone(absl::Time* look_at) {
 
 absl::Status CalibrationWork::RunBesideRequests() {
   SEER_RETURN_IF_ERROR(Book(timer_.Collect()));
-  while (run_ != nullptr) {
+  if (run_ != nullptr) run_->share.BeginRound();
+  while (run_ != nullptr && !run_->channel->is_abandoned()) {
     const absl::Duration expected =
         timer_.Expected(run_->distillation->next_kind());
     if (!run_->share.Take(expected)) break;

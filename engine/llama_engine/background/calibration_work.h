@@ -48,8 +48,11 @@ class CalibrationWork {
   struct Parts {
     Device* device = nullptr;
     PagedLayerSource::Parts source;
-    std::string fingerprint;             // of the base model
-    int64_t step_bytes = 0;              // of the device's memory, for steps
+    std::string fingerprint;  // of the base model
+    int64_t step_bytes = 0;   // of the device's memory, for steps
+    // Of a round beside requests, but for one micro-step that is longer: this
+    // long nobody looks who has come or gone.
+    absl::Duration round_time = absl::InfiniteDuration();
     EngineObserver* observer = nullptr;  // may be null
   };
   explicit CalibrationWork(const Parts& parts);

@@ -119,6 +119,26 @@ TEST_F(CalibrationWorkTest, BehindStepsItComesOutTheSame) {
   EXPECT_EQ(loop_.loop().Stats().pages_used, 0);
 }
 
+// However much credit there is, nothing is done for a reader who has gone.
+TEST_F(CalibrationWorkTest, AnAbandonedRunEndsWithinAMicroStep) {
+  CalibrationWork& work = loop_.background();
+  CalibrationOptions options = SmallRun();
+  options.device_share = 0.99;
+  std::unique_ptr<CalibrationRun> run = Begin(loop_, options);
+  constexpr int kGone = 20;  // uploads
+  device_.set_on_upload([&] {
+    if (device_.num_uploads() == kGone) run.reset();
+  });
+  absl::Time look_at;
+  for (int round = 0; run != nullptr; ++round) {
+    ASSERT_LT(round, 100);
+    work.RecordStep(absl::Hours(1));
+    ASSERT_TRUE(work.RunRound(true, &look_at).ok());
+  }
+  // A sequence begins, at most: the run has 36 to train on.
+  EXPECT_LE(device_.num_uploads(), kGone + 4);
+}
+
 TEST_F(CalibrationWorkTest, AFaultOfTheDeviceEndsBoth) {
   int num_uploads = 0;
   device_.set_on_upload([&] {

@@ -131,6 +131,8 @@ class TinyLoop {
   }
 
   EngineLoop& loop() { return *loop_; }
+  // To be driven by hand while no thread runs the loop.
+  CalibrationWork& background() { return *background_; }
   Inbox& inbox() { return inbox_; }
   const Admission& admission() const { return admission_; }
   // Once the thread has ended.
