@@ -1,34 +1,38 @@
 #include "engine/device/cpu_device.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/anonymous_memory.h"
 #include "base/status_macros.h"
 
 namespace seer {
 namespace {
 
+// Of a clock that is never set: the time of day may be, in between.
 class CpuClock final : public DeviceClock {
  public:
   explicit CpuClock(Device* device) : device_(device) {}
 
   void Reset() override { points_.clear(); }
   int Mark() override {
-    points_.push_back(absl::Now());
+    points_.push_back(std::chrono::steady_clock::now());
     return static_cast<int>(points_.size()) - 1;
   }
   absl::Status Wait() override { return device_->Synchronize(); }
   absl::Duration Between(int begin, int end) const override {
-    return points_[end] - points_[begin];
+    return std::max(absl::ZeroDuration(),
+                    absl::FromChrono(points_[end] - points_[begin]));
   }
 
  private:
   Device* const device_;
-  std::vector<absl::Time> points_;
+  std::vector<std::chrono::steady_clock::time_point> points_;
 };
 
 // Does it all again.

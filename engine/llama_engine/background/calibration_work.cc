@@ -157,9 +157,12 @@ absl::Status CalibrationWork::RunBesideRequests() {
   SEER_RETURN_IF_ERROR(Book(timer_.Collect()));
   if (run_ != nullptr) run_->share.BeginRound();
   while (run_ != nullptr && !run_->channel->is_abandoned()) {
-    const absl::Duration expected =
-        timer_.Expected(run_->distillation->next_kind());
-    if (!run_->share.Take(expected)) break;
+    const MicroStepKind kind = run_->distillation->next_kind();
+    const absl::Duration expected = timer_.Expected(kind);
+    if (!run_->share.Take(expected)) {
+      timer_.Doubt(kind);
+      break;
+    }
     SEER_RETURN_IF_ERROR(RunMicroStep(expected, true));
     // What the host itself does is done.
     if (parts_.device->shares_host_memory()) {

@@ -18,12 +18,19 @@ void MicroStepTimer::End(const Timed& step) {
   batch.steps.push_back({step, begin_, batch.clock->Mark()});
 }
 
+void MicroStepTimer::Doubt(MicroStepKind kind) {
+  absl::Duration& expected = expected_[static_cast<int>(kind)];
+  expected -= expected / 64;
+}
+
 absl::Status MicroStepTimer::Collect(Batch& batch, std::vector<Timed>* timed) {
   if (batch.steps.empty()) return absl::OkStatus();
   SEER_RETURN_IF_ERROR(batch.clock->Wait());
   for (const InFlight& in_flight : batch.steps) {
     Timed step = in_flight.step;
-    step.actual = batch.clock->Between(in_flight.begin, in_flight.end);
+    step.actual =
+        std::max(absl::ZeroDuration(),
+                 batch.clock->Between(in_flight.begin, in_flight.end));
     absl::Duration& expected = expected_[static_cast<int>(step.kind)];
     expected = std::max(step.actual, expected - (expected - step.actual) / 16);
     timed->push_back(step);

@@ -26,12 +26,18 @@ class MicroStepTimer {
   absl::Duration Expected(MicroStepKind kind) const {
     return expected_[static_cast<int>(kind)];
   }
+  // One of this kind had to wait, for it is believed to take so long: that is
+  // forgotten too while none is run, or one that was held up once, as by a host
+  // that had other things to do, could be the last for long.
+  void Doubt(MicroStepKind kind);
+  // What is known of all kinds was another run's.
+  void Forget() { expected_.fill(absl::ZeroDuration()); }
 
   struct Timed {
     MicroStepKind kind = MicroStepKind::kTrainingSpan;
     absl::Duration expected;       // as it was booked
     bool beside_requests = false;  // whether these had work meanwhile
-    absl::Duration actual;
+    absl::Duration actual;         // >= 0
   };
 
   // Around the call that enqueues one. `step`: all but its actual time.
