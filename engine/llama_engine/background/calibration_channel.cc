@@ -45,6 +45,7 @@ bool CalibrationChannel::TakeCheckpointRequest() {
 void CalibrationChannel::PushCheckpoint(std::unique_ptr<RunState> state) {
   {
     MutexLock lock(&mutex_);
+    if (abandoned_) return;
     checkpoint_.swap(state);
     checkpoint_status_ = status_;
   }
@@ -55,7 +56,7 @@ void CalibrationChannel::PushResult(DistillationResult result) {
   {
     MutexLock lock(&mutex_);
     ended_ = true;
-    result_ = std::move(result);
+    if (!abandoned_) result_ = std::move(result);
   }
   changed_.NotifyAll();
 }
@@ -93,9 +94,14 @@ void CalibrationChannel::RequestCheckpoint() {
 }
 
 void CalibrationChannel::Abandon() {
+  // The engine's thread keeps the channel until it looks again.
+  std::unique_ptr<RunState> checkpoint;
+  std::optional<DistillationResult> result;
   {
     MutexLock lock(&mutex_);
     abandoned_ = true;
+    checkpoint.swap(checkpoint_);
+    result.swap(result_);
   }
   wake_();
 }

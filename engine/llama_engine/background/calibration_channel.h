@@ -38,7 +38,8 @@ class CalibrationChannel {
   bool is_over() const;
   bool is_abandoned() const;
 
-  // The reader's side: as CalibrationRun's.
+  // The reader's side: as CalibrationRun's. Abandon frees what has come, and
+  // nothing comes any more.
   CalibrationStatus status() const;
   void RequestCheckpoint();
   std::optional<CalibrationEvent> Next(absl::Time deadline);

@@ -68,18 +68,22 @@ void CalibrationWork::RecordStep(absl::Duration duration) {
   if (run_ != nullptr) run_->share.RecordServing(duration);
 }
 
-void CalibrationWork::TakeOrders() {
+absl::Status CalibrationWork::TakeOrders() {
   if (run_ != nullptr && run_->channel->is_abandoned()) run_.reset();
-  if (run_ != nullptr) return;
+  if (run_ != nullptr) return absl::OkStatus();
+  SEER_RETURN_IF_ERROR(Book(timer_.Collect()));
   std::optional<CalibrationOrder> order;
   {
     MutexLock lock(&mutex_);
     order = std::exchange(offered_, std::nullopt);
   }
-  if (!order.has_value() || order->channel->is_abandoned()) return;
+  if (!order.has_value() || order->channel->is_abandoned()) {
+    return absl::OkStatus();
+  }
   const std::shared_ptr<CalibrationChannel> channel = order->channel;
   const absl::Status begun = Begin(*std::move(order));
   if (!begun.ok()) channel->PushError(begun);
+  return absl::OkStatus();
 }
 
 absl::Status CalibrationWork::CheckMemory(
@@ -114,6 +118,7 @@ absl::Status CalibrationWork::Begin(CalibrationOrder order) {
   setup.resumed = std::move(order.resumed);
   SEER_RETURN_IF_ERROR(CheckMemory(setup));
   SEER_RETURN_IF_ERROR(parts_.device->BindThisThread());
+  timer_.Forget();
   const double share = setup.options.device_share;
   run_.reset(new Run{std::move(order.channel),
                      std::make_unique<DistillationRun>(std::move(setup)),
@@ -128,8 +133,8 @@ absl::Status CalibrationWork::Begin(CalibrationOrder order) {
 
 absl::Status CalibrationWork::RunRound(bool has_computed, absl::Time* look_at) {
   *look_at = absl::InfiniteFuture();
-  TakeOrders();
-  if (run_ == nullptr) return Book(timer_.Collect());
+  SEER_RETURN_IF_ERROR(TakeOrders());
+  if (run_ == nullptr) return absl::OkStatus();
   if (run_->channel->TakeCheckpointRequest()) {
     run_->distillation->RequestCheckpoint();
   }
@@ -213,7 +218,10 @@ absl::Status CalibrationWork::Book(
     const absl::StatusOr<std::vector<MicroStepTimer::Timed>>& timed) {
   SEER_RETURN_IF_ERROR(timed.status());
   for (const MicroStepTimer::Timed& step : *timed) {
-    if (run_ != nullptr) run_->share.Correct(step.expected, step.actual);
+    // Alone it cost nobody anything.
+    if (run_ != nullptr && step.beside_requests) {
+      run_->share.Correct(step.expected, step.actual);
+    }
     if (parts_.observer != nullptr) {
       parts_.observer->OnMicroStep(step.actual, step.beside_requests);
     }

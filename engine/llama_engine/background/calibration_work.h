@@ -84,8 +84,9 @@ class CalibrationWork {
     bool waits_for_memory = false;
   };
 
-  // Takes what was offered, and drops a run that nobody waits for.
-  void TakeOrders();
+  // Takes what was offered, and drops a run that nobody waits for. While there
+  // is none, books what an earlier one has still enqueued.
+  absl::Status TakeOrders();
   absl::Status Begin(CalibrationOrder order);
   // RESOURCE_EXHAUSTED, OUT_OF_MEMORY: steps would not find theirs any more.
   absl::Status CheckMemory(const DistillationSetup& setup) const;

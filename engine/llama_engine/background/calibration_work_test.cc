@@ -15,6 +15,7 @@
 #include "engine/calibrator.h"
 #include "engine/device/cpu_device.h"
 #include "engine/errors.h"
+#include "engine/llama_engine/background/calibration_channel.h"
 #include "engine/model/aten_executor.h"
 #include "gtest/gtest.h"
 #include "tests/testing/engine/split_device.h"
@@ -81,6 +82,24 @@ std::string File(CalibrationRun& run) {
   return result == nullptr ? "" : result->file;
 }
 
+// Its micro-steps take an hour by its clock.
+class SlowDevice final : public SplitDevice {
+ public:
+  using SplitDevice::SplitDevice;
+  std::unique_ptr<DeviceClock> MakeClock() override {
+    return std::make_unique<Clock>();
+  }
+
+ private:
+  class Clock final : public DeviceClock {
+   public:
+    void Reset() override {}
+    int Mark() override { return 0; }
+    absl::Status Wait() override { return absl::OkStatus(); }
+    absl::Duration Between(int, int) const override { return absl::Hours(1); }
+  };
+};
+
 class CalibrationWorkTest : public testing::Test {
  protected:
   AtenExecutor executor_{1};
@@ -137,6 +156,44 @@ TEST_F(CalibrationWorkTest, AnAbandonedRunEndsWithinAMicroStep) {
   }
   // A sequence begins, at most: the run has 36 to train on.
   EXPECT_LE(device_.num_uploads(), kGone + 4);
+}
+
+// Neither what ran while nobody waited nor what another run did is owed by the
+// first micro-step beside requests, which is of a kind not seen before.
+TEST_F(CalibrationWorkTest, OwesOnlyItsOwnTimeBesideRequests) {
+  SlowDevice device(&executor_);
+  TinyLoop loop(&executor_, &device);
+  CalibrationWork& work = loop.background();
+  std::unique_ptr<CalibrationRun> run = Begin(loop, SmallRun());
+  absl::Time look_at;
+  const auto round = [&](bool beside) {
+    ASSERT_TRUE(work.RunRound(beside, &look_at).ok());
+  };
+  // A layer each.
+  for (int i = 0; i < loop.num_layers(); ++i) round(false);
+  round(true);
+  run.reset();
+  run = Begin(loop, SmallRun());
+  round(true);
+  EXPECT_EQ(loop.rows().micro_steps_beside, 1) << "the first run's";
+  run.reset();
+  round(true);
+  EXPECT_EQ(loop.rows().micro_steps_beside, 2) << "the second's";
+}
+
+TEST_F(CalibrationWorkTest, AnAbandonedChannelKeepsNothing) {
+  CalibrationChannel channel("identity", CalibrationStatus(), [] {});
+  const auto push = [&] {
+    channel.PushCheckpoint(std::make_unique<RunState>());
+    channel.PushResult(DistillationResult());
+  };
+  push();
+  EXPECT_TRUE(channel.Next(absl::InfinitePast()).has_value());
+  push();
+  channel.Abandon();
+  EXPECT_FALSE(channel.Next(absl::InfinitePast()).has_value());
+  push();
+  EXPECT_FALSE(channel.Next(absl::InfinitePast()).has_value());
 }
 
 TEST_F(CalibrationWorkTest, AFaultOfTheDeviceEndsBoth) {

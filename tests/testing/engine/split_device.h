@@ -14,7 +14,7 @@ namespace seer {
 
 // Its memory is not the host's: what the host has written for it is there only
 // after a copy, which ruins the original.
-class SplitDevice final : public CpuDevice {
+class SplitDevice : public CpuDevice {
  public:
   using CpuDevice::CpuDevice;
 

@@ -131,6 +131,7 @@ class TinyLoop {
   }
 
   EngineLoop& loop() { return *loop_; }
+  int num_layers() const { return model_->config().num_layers; }
   // To be driven by hand while no thread runs the loop.
   CalibrationWork& background() { return *background_; }
   Inbox& inbox() { return inbox_; }
