@@ -9,7 +9,8 @@
 //   }
 //
 // To pause: RequestCheckpoint, keep it, destroy the run; to resume: Start with
-// that checkpoint. What comes out is the same, bit for bit, however often.
+// that checkpoint. What comes out is the same, bit for bit, however often, on
+// the same device and, on the CPU, with the same number of threads.
 #ifndef SEER_ENGINE_CALIBRATOR_H_
 #define SEER_ENGINE_CALIBRATOR_H_
 
@@ -92,7 +93,8 @@ struct CalibrationQuality {
   int64_t num_tokens = 0;
 };
 
-// What a run goes on from: opaque, bound to its options and sequences.
+// What a run goes on from: opaque, bound to its options and sequences, the base
+// model and its dtype, and the kind of device with, on the CPU, its threads.
 struct CalibrationCheckpoint {
   std::string bytes;
   CalibrationStatus status;
@@ -138,8 +140,8 @@ class Calibrator {
   // range of tiles), while requests run for its share of the device's time and
   // else for all of it; its memory is what requests leave: they can take it
   // away, and then the optimizer step under way is repeated later.
-  // INVALID_ARGUMENT: an option out of range, named; a checkpoint of other
-  // options or sequences, or a damaged one (reason CHECKPOINT_DAMAGED).
+  // INVALID_ARGUMENT: an option out of range, named; a checkpoint bound
+  // to anything else, or a damaged one (reason CHECKPOINT_DAMAGED).
   // FAILED_PRECONDITION: DATASET_TOO_SHORT, fewer than two sequences; BUSY,
   // another run is under way. RESOURCE_EXHAUSTED, OUT_OF_MEMORY: sequences so
   // long never fit. UNAVAILABLE: the engine stops. INTERNAL: it has failed.

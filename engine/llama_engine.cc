@@ -120,7 +120,10 @@ void LlamaEngine::Rooms::MakeCalibrator(EngineObserver* observer) {
   LlamaCalibrator::Parts parts;
   parts.work = background.get();
   parts.inbox = inbox;
-  parts.fingerprint = info.fingerprint;
+  const Device& device = *loaded.device;
+  parts.engine = {
+      info.fingerprint, loaded.model->dtype(),
+      device.backend() == Backend::kCpu ? device.description() : "cuda"};
   parts.context_len = info.context_len;
   parts.num_layers = info.num_layers;
   parts.num_pages = pages.num_pages();

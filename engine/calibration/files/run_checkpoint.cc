@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/safetensors/safetensors.h"
 #include "base/sha256.h"
@@ -80,19 +81,20 @@ TensorFile Copied(const SafetensorsContents& contents) {
 
 absl::StatusOr<std::string> RunIdentity(const CalibrationOptions& options,
                                         const TokenSequences& sequences,
-                                        absl::string_view fingerprint) {
+                                        const RunEngine& engine) {
   Sha256 digest;
   const int64_t num_sequences = sequences.num_sequences();
   digest.Add(BytesOf(absl::StrFormat(
       "design=%s\ntarget=%d\nloss=%d\nsteps=%d\nwarmup_steps=%d\n"
       "sequences_per_step=%d\nsequence_len=%d\nlearning_rate=%.17g\nseed=%d\n"
       "validation_fraction=%.17g\ndataset_sha256=%s\nfingerprint=%s\n"
-      "num_sequences=%d\n",
+      "dtype=%d\ndevice=%s\nnum_sequences=%d\n",
       options.design, static_cast<int>(options.target),
       static_cast<int>(options.loss), options.steps, options.warmup_steps,
       options.sequences_per_step, options.sequence_len, options.learning_rate,
       options.seed, options.validation_fraction, options.dataset_sha256,
-      fingerprint, num_sequences)));
+      engine.fingerprint, static_cast<int>(engine.dtype), engine.device,
+      num_sequences)));
   SEER_RETURN_IF_ERROR(AddSequence(sequences, 0, &digest));
   SEER_RETURN_IF_ERROR(AddSequence(sequences, num_sequences - 1, &digest));
   return digest.FinishHex();
@@ -124,8 +126,9 @@ absl::StatusOr<RunState> ParseRunState(const std::string& bytes,
   }
   if (file.metadata["run"] != identity) {
     return absl::InvalidArgumentError(
-        "checkpoint: of a run with other options, other sequences or another "
-        "base model");
+        "checkpoint: of a run with other options, other sequences, another "
+        "base model or dtype, or on another kind of device or number of "
+        "threads");
   }
   RunState state;
   SEER_ASSIGN_OR_RETURN(state.step, StepOf(file, "step"));

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "engine/calibration/training/checkpoint.h"
 #include "engine/calibrator.h"
+#include "kernels/dtype.h"
 
 namespace seer {
 
@@ -19,12 +19,20 @@ struct RunState {
   Checkpoint tensors;          // the trainers' and the history's
 };
 
-// What a run is: whatever its result depends on but for the device. The
-// fingerprint is the base model's. Of the sequences it reads the first and the
-// last. The errors of TokenSequences::Read.
+// The engine that a run is on.
+struct RunEngine {
+  std::string fingerprint;  // of the base model
+  DType dtype = DType::kFloat32;
+  // Its kind; on the CPU with the number of threads, by which sums are split.
+  std::string device;
+};
+
+// What a run is: whatever its result depends on, but for GPUs that are not
+// alike. Of the sequences it reads the first and the last. The errors of
+// TokenSequences::Read.
 absl::StatusOr<std::string> RunIdentity(const CalibrationOptions& options,
                                         const TokenSequences& sequences,
-                                        absl::string_view fingerprint);
+                                        const RunEngine& engine);
 
 // A safetensors file that tells whether it is whole, and whose it is.
 absl::StatusOr<std::string> SerializeRunState(const RunState& state,

@@ -59,24 +59,28 @@ TEST(RunCheckpointTest, EveryDamagedByteIsFound) {
 TEST(RunCheckpointTest, OtherRunsAreRefused) {
   const CalibrationOptions options;
   const auto identity = [](const CalibrationOptions& options, TokenId first,
-                           const char* fingerprint) {
-    return *RunIdentity(options, Sequences(first), fingerprint);
+                           const RunEngine& engine) {
+    return *RunIdentity(options, Sequences(first), engine);
   };
-  const std::string own = identity(options, 5, "model");
-  EXPECT_EQ(identity(options, 5, "model"), own);
-  std::vector<std::string> others = {identity(options, 6, "model"),
-                                     identity(options, 5, "other")};
+  const RunEngine engine = {"model", DType::kFloat32, "cpu"};
+  const std::string own = identity(options, 5, engine);
+  EXPECT_EQ(identity(options, 5, engine), own);
+  std::vector<std::string> others = {
+      identity(options, 6, engine),
+      identity(options, 5, {"other", DType::kFloat32, "cpu"}),
+      identity(options, 5, {"model", DType::kBFloat16, "cpu"}),
+      identity(options, 5, {"model", DType::kFloat32, "cuda"})};
   CalibrationOptions changed = options;
   changed.seed = uint64_t{1} << 40;
-  others.push_back(identity(changed, 5, "model"));
+  others.push_back(identity(changed, 5, engine));
   changed = options;
   changed.learning_rate = 1.0000000001e-3;
-  others.push_back(identity(changed, 5, "model"));
+  others.push_back(identity(changed, 5, engine));
   for (const std::string& other : others) EXPECT_NE(other, own);
   // What does not change the result may change.
   changed = options;
   changed.device_share = 0.9;
-  EXPECT_EQ(identity(changed, 5, "model"), own);
+  EXPECT_EQ(identity(changed, 5, engine), own);
 
   const std::string bytes = *SerializeRunState(SomeState(), own);
   const absl::Status status = ParseRunState(bytes, others[0]).status();

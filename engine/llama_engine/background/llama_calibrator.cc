@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "engine/calibration/files/run_checkpoint.h"
 #include "engine/calibration/plan/option_checks.h"
 #include "engine/errors.h"
 #include "engine/llama_engine/background/calibration_channel.h"
@@ -34,7 +33,7 @@ absl::StatusOr<std::unique_ptr<CalibrationRun>> LlamaCalibrator::Start(
   SEER_RETURN_IF_ERROR(CheckSequences(*sequences));
   SEER_RETURN_IF_ERROR(CheckFits(options.sequence_len));
   SEER_ASSIGN_OR_RETURN(const std::string identity,
-                        RunIdentity(options, *sequences, parts_.fingerprint));
+                        RunIdentity(options, *sequences, parts_.engine));
   CalibrationOrder order;
   CalibrationStatus status;
   status.steps = options.steps;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/calibration/files/run_checkpoint.h"
 #include "engine/calibrator.h"
 #include "engine/llama_engine/background/calibration_work.h"
 #include "engine/llama_engine/inbox.h"
@@ -19,7 +20,7 @@ class LlamaCalibrator final : public Calibrator {
   struct Parts {
     CalibrationWork* work = nullptr;  // borrowed
     std::shared_ptr<Inbox> inbox;
-    std::string fingerprint;  // of the base model
+    RunEngine engine;
     int64_t context_len = 0;  // tokens
     int32_t num_layers = 0;
     int64_t num_pages = 0;  // of the cache
