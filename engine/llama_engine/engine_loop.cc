@@ -194,16 +194,33 @@ bool EngineLoop::RunStep(absl::Time begin) {
   return computed;
 }
 
+absl::Status EngineLoop::LaunchOnce(const StepPlan& plan, absl::Time begin,
+                                    std::unique_ptr<RunningStep>* step) {
+  UpdateStats();  // a step that hangs must be seen to have work
+  *step = std::make_unique<RunningStep>();
+  (*step)->slices = plan.slices;
+  (*step)->work = plan.work;
+  (*step)->predicted_time = plan.predicted_time;
+  (*step)->plan_time = begin;
+  (*step)->launch_time = absl::Now();
+  return launcher_.Launch(plan, running_.get(), **step);
+}
+
 std::unique_ptr<RunningStep> EngineLoop::Launch(const StepPlan& plan,
                                                 absl::Time begin) {
-  UpdateStats();  // a step that hangs must be seen to have work
-  auto step = std::make_unique<RunningStep>();
-  step->slices = plan.slices;
-  step->work = plan.work;
-  step->predicted_time = plan.predicted_time;
-  step->plan_time = begin;
-  step->launch_time = absl::Now();
-  const absl::Status status = launcher_.Launch(plan, running_.get(), *step);
+  std::unique_ptr<RunningStep> step;
+  absl::Status status = LaunchOnce(plan, begin, &step);
+  // Serving comes first: what a calibration holds may be what is missing.
+  if (absl::IsResourceExhausted(status) && parts_.background != nullptr &&
+      parts_.background->EndRun(OutOfMemoryError())) {
+    // The failed launch has used up where the running step's tokens are on the
+    // device: the next takes them from the host.
+    if (running_ != nullptr) FinishRunning();
+    if (!parts_.inbox->healthy()) return nullptr;
+    const StepPlan& again = parts_.scheduler->Plan();
+    if (again.empty()) return nullptr;
+    status = LaunchOnce(again, begin, &step);
+  }
   parts_.scheduler->Commit();
   if (status.ok()) return step;
   if (running_ != nullptr) FinishRunning();
@@ -253,7 +270,6 @@ void EngineLoop::FailStep(const RunningStep& step, const absl::Status& status) {
     FailEngine(status);
     return;
   }
-  // Serving comes first: what a calibration holds may be what is missing.
   if (parts_.background != nullptr) {
     parts_.background->EndRun(OutOfMemoryError());
   }

@@ -84,8 +84,13 @@ class EngineLoop {
   // can be launched behind a running step, that is finished first. `begin`:
   // when the loop came round. False: there was nothing to compute.
   bool RunStep(absl::Time begin);
-  // Null: there is nothing to launch, or it failed.
+  // Launches the plan; null: it failed. Where it finds no memory and a
+  // calibration is under way, that ends, the running step is finished, and what
+  // is planned then is launched.
   std::unique_ptr<RunningStep> Launch(const StepPlan& plan, absl::Time begin);
+  // Behind the running step. `step` is set in any case.
+  absl::Status LaunchOnce(const StepPlan& plan, absl::Time begin,
+                          std::unique_ptr<RunningStep>* step);
   // Delivers what the running step gave.
   void FinishRunning();
   // When the loop should come round for what is done in the background.

@@ -4,8 +4,11 @@
 #include <new>
 #include <optional>
 #include <utility>
+#include <variant>
 #include <vector>
 
+#include "absl/time/clock.h"
+#include "engine/calibrator.h"
 #include "engine/engine.h"
 #include "engine/errors.h"
 #include "engine/model/aten_executor.h"
@@ -17,6 +20,16 @@
 
 namespace seer {
 namespace {
+
+constexpr int64_t kSequenceLen = 250;
+
+class Sequences final : public TokenSequences {
+ public:
+  int64_t num_sequences() const override { return 5; }
+  absl::StatusOr<std::vector<TokenId>> Read(int64_t index) const override {
+    return std::vector<TokenId>(kSequenceLen, static_cast<TokenId>(index + 1));
+  }
+};
 
 class EngineLoopTest : public testing::Test {
  protected:
@@ -154,6 +167,41 @@ TEST_F(EngineLoopTest, AStepWithoutMemoryEndsItsRequestsOnly) {
   const auto next = loop_.Submit({1, 2, 3});
   EXPECT_TRUE(Gather(*next).summary.has_value());
   loop_.Stop();
+}
+
+// The first upload is a step's; the next are those of later steps, launched
+// behind a running one, and of micro-steps.
+TEST_F(EngineLoopTest, AStepWithoutMemoryTakesThatOfACalibration) {
+  for (int failing = 1; failing <= 6; ++failing) {
+    SplitDevice device(&executor_);
+    TinyLoop loop(&executor_, &device);
+    CalibrationOptions options;
+    options.sequence_len = kSequenceLen;
+    const auto run = loop.Calibrate(options, std::make_shared<Sequences>());
+    ASSERT_TRUE(run.ok()) << run.status();
+    absl::Time look_at;
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_TRUE(loop.background().RunRound(false, &look_at).ok());
+    }
+    const auto stream = loop.Submit({1, 2, 3});
+    int uploads = 0;
+    device.set_on_upload([&] {
+      if (++uploads == failing) throw std::bad_alloc();
+    });
+    loop.Start();
+    const GatheredReply reply = Gather(*stream);
+    EXPECT_TRUE(reply.summary.has_value()) << failing << ": " << reply.status;
+    const std::optional<CalibrationEvent> event =
+        (*run)->Next(absl::Now() + absl::Minutes(1));
+    ASSERT_TRUE(event.has_value());
+    const auto* ended = std::get_if<absl::Status>(&*event);
+    ASSERT_NE(ended, nullptr);
+    EXPECT_EQ(ReasonOf(*ended).value_or(ErrorReason()).reason, "OUT_OF_MEMORY");
+    loop.Stop();
+    EXPECT_TRUE(loop.inbox().healthy());
+    EXPECT_EQ(loop.loop().Stats().pages_used, 0);
+    EXPECT_EQ(loop.loop().Stats().output_tokens_total, 3);
+  }
 }
 
 TEST_F(EngineLoopTest, AStepWithoutMemoryLeavesTheRunningOneItsTokens) {

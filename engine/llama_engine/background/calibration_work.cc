@@ -242,13 +242,14 @@ void CalibrationWork::ReportStatus() {
   run_->channel->SetStatus(std::move(status));
 }
 
-void CalibrationWork::EndRun(const absl::Status& status) {
-  if (run_ == nullptr) return;
+bool CalibrationWork::EndRun(const absl::Status& status) {
+  if (run_ == nullptr) return false;
   Log(LogLevel::kWarning, "a calibration ends early",
       {{"status", status.ToString()}});
   const std::shared_ptr<CalibrationChannel> channel = run_->channel;
   run_.reset();
   channel->PushError(status);
+  return true;
 }
 
 void CalibrationWork::End(const absl::Status& status) {

@@ -69,8 +69,8 @@ class CalibrationWork {
   // request wants one. An error is the device's: it is of no more use.
   absl::Status RunRound(bool has_computed, absl::Time* look_at);
 
-  // Ends the run under way, if there is one, which frees what it holds.
-  void EndRun(const absl::Status& status);
+  // Ends the run under way, which frees what it holds. False: there is none.
+  bool EndRun(const absl::Status& status);
   // And refuses others from now on.
   void End(const absl::Status& status);
 
