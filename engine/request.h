@@ -33,11 +33,14 @@ struct SamplingOptions {
 };
 
 enum class Priority {
+  // A client's word, which orders nothing yet.
   kHigh,
   kNormal,
   kLow,
   // No client's: takes no place in the limits of admission and does not count
-  // as waiting, so that nobody is refused for it. Its caller makes it give way.
+  // as waiting, so that nobody is refused for it. Its prompt is computed beside
+  // others' rows at the pace that these leave; its pages it holds like any
+  // other's, and its caller sees to it that there are few such requests.
   kBackground,
 };
 

@@ -89,6 +89,7 @@ void EngineLoop::Add(std::unique_ptr<RequestRun> run) {
   lengths.blocks_a_tile = selection.BlocksATile();
   lengths.dense_last_tiles = selection.effective.dense_last_blocks;
   lengths.scores_prompt = request.num_prompt_logprobs.has_value();
+  lengths.is_background = request.priority == Priority::kBackground;
   const RequestId id = next_id_++;
   const absl::Status status = parts_.scheduler->Add(id, lengths);
   if (status.ok()) {

@@ -11,6 +11,10 @@
 namespace seer {
 namespace {
 
+// Of the time of a step that has other work, what prompts of the background may
+// take.
+constexpr double kBackgroundShare = 0.2;
+
 constexpr int64_t kMaxPositions = std::numeric_limits<int32_t>::max();
 
 // Blocks that only prompt tokens fill: the choices share their pages.
@@ -207,7 +211,8 @@ const StepPlan& Scheduler::Plan() {
   // Running sequences first, so that a long prompt costs them at most the
   // time of one step; Validate leaves room for a chunk beside all of them.
   CountDecodeRows();
-  PlanPrompts();
+  PlanPrompts(/*is_background=*/false, options_.step_time);
+  PlanPrompts(/*is_background=*/true, BackgroundStepTime());
   PlanDecodeRows();
   plan_.predicted_time = costs_.Predict(plan_.work);
   if (!plan_.slices.empty()) {
@@ -286,38 +291,46 @@ void Scheduler::CountDecodeRows() {
   }
 }
 
-void Scheduler::PlanPrompts() {
+absl::Duration Scheduler::BackgroundStepTime() const {
+  if (plan_.num_tokens() == 0) return options_.step_time;
+  return std::min(options_.step_time,
+                  costs_.Predict(plan_.work) / (1.0 - kBackgroundShare));
+}
+
+void Scheduler::PlanPrompts(bool is_background, absl::Duration step_time) {
+  const PromptRoom room = {step_time, plan_.work.prompt_tokens};
   for (const auto& request : running_) {
+    if (request->lengths.is_background != is_background) continue;
     if (request->prompt_left() == 0 || request->held) continue;
-    const int64_t chunk = TakeChunk(*request);
+    const int64_t chunk = TakeChunk(*request, room);
     if (chunk == 0) return;
     AppendSlice(*request, 0, chunk);
   }
 }
 
-int64_t Scheduler::TakeChunk(const Request& request) {
+int64_t Scheduler::TakeChunk(const Request& request, const PromptRoom& room) {
   const int64_t left = request.prompt_left();
   if (options_.fixed_chunk_tokens.has_value()) {
     const int64_t chunk = std::min(left, *options_.fixed_chunk_tokens);
-    return TakeRows(request, 0, chunk) ? chunk : 0;
+    return TakeRows(request, 0, chunk, room) ? chunk : 0;
   }
   int64_t chunk = 0;
   while (chunk < left) {
     const int64_t tile = std::min<int64_t>(left - chunk, kBlockSize);
-    if (!TakeRows(request, chunk, tile)) break;
+    if (!TakeRows(request, chunk, tile, room)) break;
     chunk += tile;
   }
   return chunk;
 }
 
 bool Scheduler::TakeRows(const Request& request, int64_t skipped,
-                         int64_t num_tokens) {
+                         int64_t num_tokens, const PromptRoom& room) {
   if (plan_.num_tokens() + num_tokens > options_.max_step_tokens) return false;
   StepWork with = plan_.work;
   AddPromptWork(request.lengths, request.choices[0].num_computed + skipped,
                 num_tokens, &with);
-  const bool first = plan_.work.prompt_tokens == 0;
-  if (!first && costs_.Predict(with) > options_.step_time) return false;
+  const bool is_first = plan_.work.prompt_tokens == room.num_planned;
+  if (!is_first && costs_.Predict(with) > room.step_time) return false;
   plan_.work = with;
   return true;
 }

@@ -62,6 +62,9 @@ struct SequenceLengths {
   int64_t dense_last_tiles = 0;
   // Whether the logits of every row of the prompt are wanted; likewise.
   bool scores_prompt = false;
+  // Its prompt is planned last, and takes of a step what makes it longer by a
+  // quarter at most, or 64 rows if that is more.
+  bool is_background = false;
 };
 
 // Not thread-safe: called by the engine thread. A plan is open from Plan() to
@@ -133,21 +136,30 @@ class Scheduler {
   struct Sequence;
   struct Request;
   struct PendingCopy;
+  struct PromptRoom {
+    absl::Duration step_time;  // that the step is to take at most
+    // Prompt tokens of the step before: the first behind them come anyway.
+    int64_t num_planned = 0;
+  };
 
   // Moves requests from waiting to running while they fit.
   void StartWaiting();
   // Counts the rows that running choices are ready to compute as work of the
   // plan.
   void CountDecodeRows();
-  // Appends chunks of prompts, first come first served, within the step's rows
-  // and time; their work is counted.
-  void PlanPrompts();
+  // How long the step may become with prompts of the background.
+  absl::Duration BackgroundStepTime() const;
+  // Appends chunks of prompts, of the background or all others, first come
+  // first served, within the step's rows and `step_time`; their work is
+  // counted.
+  void PlanPrompts(bool is_background, absl::Duration step_time);
   // The tokens of the request's prompt that the step has room for, their work
   // counted; 0: none.
-  int64_t TakeChunk(const Request& request);
+  int64_t TakeChunk(const Request& request, const PromptRoom& room);
   // Counts the work of `num_tokens` rows of the prompt, after the `skipped`
   // that come next, if the step has room for them.
-  bool TakeRows(const Request& request, int64_t skipped, int64_t num_tokens);
+  bool TakeRows(const Request& request, int64_t skipped, int64_t num_tokens,
+                const PromptRoom& room);
   void PlanDecodeRows();
   void AppendSlice(Request& request, int32_t choice, int64_t num_tokens);
   // Gives the other choices their tables once choice 0 has the whole prompt.

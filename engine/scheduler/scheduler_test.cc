@@ -465,6 +465,72 @@ TEST(Scheduler, AlwaysTakesATile) {
   EXPECT_EQ(Step(scheduler), (RowList{{2, 0, 0, 64}, {1, 0, 100, 1}}));
 }
 
+// A machine on which rows take time, and nothing else.
+absl::Duration RowTime(const StepWork& work) {
+  return absl::Microseconds(10) * work.prompt_tokens +
+         absl::Milliseconds(1) * work.decode_rows;
+}
+
+SequenceLengths Background(int64_t prompt_len) {
+  SequenceLengths lengths = {prompt_len, 0, 1};
+  lengths.is_background = true;
+  return lengths;
+}
+
+// What a step has of so many streams and a prompt of the background that came
+// first.
+StepWork StepBesideStreams(int num_streams) {
+  PageAllocator pages(10000);
+  SchedulerOptions options = Options(4096, 100);
+  options.step_time = absl::Milliseconds(500);
+  Scheduler scheduler(options, &pages);
+  EXPECT_TRUE(scheduler.Add(1, Background(500000)).ok());
+  for (int i = 0; i < num_streams; ++i) {
+    EXPECT_TRUE(scheduler.Add(2 + i, {10, 200, 1}).ok());
+  }
+  StepWork work;
+  for (int i = 0; i < 60; ++i) {
+    work = scheduler.Plan().work;
+    scheduler.RecordStepTime(work, RowTime(work));
+    scheduler.Commit();
+  }
+  return work;
+}
+
+TEST(Scheduler, BackgroundPromptsLeaveStreamsTheirPace) {
+  // 80 ms of decode rows leave 20, of 10 us a row; the prediction is learned.
+  const StepWork many = StepBesideStreams(80);
+  EXPECT_EQ(many.decode_rows, 80);
+  EXPECT_LE(RowTime(many), absl::Milliseconds(80) / 0.8 * 1.05);
+  EXPECT_GE(RowTime(many), absl::Milliseconds(80) / 0.8 * 0.95);
+  // 1 ms leaves a quarter of one, which is less than a tile.
+  EXPECT_EQ(StepBesideStreams(1).prompt_tokens, 64);
+  // Nobody waits.
+  EXPECT_GT(StepBesideStreams(0).prompt_tokens, 3000);
+}
+
+TEST(Scheduler, BackgroundPromptsComeLast) {
+  PageAllocator pages(100);
+  SchedulerOptions options = Options(2048, 4);
+  options.step_time = absl::Nanoseconds(1);
+  Scheduler scheduler(options, &pages);
+  ASSERT_TRUE(scheduler.Add(1, Background(100)).ok());
+  ASSERT_TRUE(scheduler.Add(2, Background(100)).ok());
+  ASSERT_TRUE(scheduler.Add(3, {200, 9, 1}).ok());
+  EXPECT_EQ(Step(scheduler), (RowList{{3, 0, 0, 64}, {1, 0, 0, 64}}));
+  EXPECT_EQ(Step(scheduler), (RowList{{3, 0, 64, 64}, {1, 0, 64, 36}}));
+  EXPECT_EQ(Step(scheduler), (RowList{{3, 0, 128, 64}, {2, 0, 0, 64}}));
+}
+
+TEST(Scheduler, BackgroundPromptsTakeRowsThatAreLeft) {
+  PageAllocator pages(100);
+  Scheduler scheduler(Options(129, 1 + 1), &pages);
+  ASSERT_TRUE(scheduler.Add(1, Background(100)).ok());
+  ASSERT_TRUE(scheduler.Add(2, {128, 9, 1}).ok());
+  EXPECT_EQ(Step(scheduler), (RowList{{2, 0, 0, 128}}));
+  EXPECT_EQ(Step(scheduler), (RowList{{1, 0, 0, 64}, {2, 0, 128, 1}}));
+}
+
 // Chunks of a fixed size do not depend on how long steps take.
 TEST(Scheduler, StepTimeDoesNotCutFixedChunks) {
   PageAllocator pages(100);

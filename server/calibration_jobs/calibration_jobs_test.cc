@@ -147,7 +147,7 @@ TEST_F(CalibrationJobsTest, LivesItsWholeLife) {
   ASSERT_EQ(requests.size(), 4u);
   EXPECT_EQ(requests[3].policy->gate->name,
             "models/fake/gateSets/" + view.record.gate_set_id);
-  EXPECT_EQ(requests[3].priority, Priority::kLow);
+  EXPECT_EQ(requests[3].priority, Priority::kBackground);
   EXPECT_TRUE(jobs_.gates().installed().empty());
   // And nothing else is left.
   EXPECT_GT(jobs_.catalog()

@@ -84,7 +84,7 @@ absl::StatusOr<SequenceScore> SequenceScorer::Try(
   request.max_tokens = 0;
   request.num_prompt_logprobs = 0;
   request.policy = policy;
-  request.priority = Priority::kLow;
+  request.priority = Priority::kBackground;
   Mutex mutex;
   CondVar ready;
   bool is_ready = false;

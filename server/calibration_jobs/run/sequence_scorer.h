@@ -20,9 +20,9 @@ struct SequenceScore {
   int64_t num_tokens = 0;       // these
 };
 
-// Scores sequences beside the requests that an engine serves: one at a time,
-// at low priority, and, while other requests are there, with pauses that keep
-// it to a share of the time. Not thread-safe.
+// Scores sequences beside the requests that an engine serves: one at a time, in
+// the background (Priority), and, while other requests are there, with pauses
+// that keep it to a share of the time. Not thread-safe.
 class SequenceScorer {
  public:
   struct Options {
