@@ -40,8 +40,9 @@ struct GateRouting {
   double canary_fraction = 0.0;  // [0, 1]; 0 without a canary
 };
 
-// Thread-safe. Calls may wait for the engine's thread, for a step at most, and
-// read files: none belongs on a thread that must not block.
+// Thread-safe. Calls may wait for the engine's thread, for a step and what is
+// done in the background behind it, and read files: none belongs on a thread
+// that must not block.
 class GateControl {
  public:
   virtual ~GateControl() = default;

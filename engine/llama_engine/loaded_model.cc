@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "engine/device/open_device.h"
 #include "engine/kv_cache/page_allocator.h"
+#include "engine/llama_engine/gates/gate_shape.h"
 #include "engine/llama_engine/memory_plan.h"
 #include "engine/weights/fingerprint.h"
 #include "engine/weights/weight_files.h"
@@ -23,17 +24,6 @@ constexpr uint64_t kDummySeed = 1;
 
 DType DTypeOf(const LlamaEngineOptions& options) {
   return options.dtype == "float32" ? DType::kFloat32 : DType::kBFloat16;
-}
-
-GateShape GateShapeOf(const LlamaModel& model) {
-  const ModelConfig& config = model.config();
-  GateShape shape;
-  shape.num_layers = config.num_layers;
-  shape.num_query_heads = config.num_query_heads;
-  shape.num_kv_heads = config.num_kv_heads;
-  shape.head_dim = config.head_dim;
-  shape.dtype = model.dtype();
-  return shape;
 }
 
 KvCacheShape CacheShapeOf(const ModelConfig& config, DType dtype) {

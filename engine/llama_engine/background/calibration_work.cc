@@ -9,6 +9,7 @@
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "engine/errors.h"
+#include "engine/llama_engine/gates/gate_shape.h"
 #include "kernels/ragged_batch.h"
 
 namespace seer {
@@ -21,17 +22,6 @@ constexpr absl::Duration kMemoryWait = absl::Milliseconds(20);
 absl::Status OutOfMemory(absl::string_view message) {
   return WithReason(absl::ResourceExhaustedError(message),
                     {"OUT_OF_MEMORY", std::nullopt, std::nullopt});
-}
-
-GateShape GateShapeOf(const LlamaModel& model) {
-  const ModelConfig& config = model.config();
-  GateShape shape;
-  shape.num_layers = config.num_layers;
-  shape.num_query_heads = config.num_query_heads;
-  shape.num_kv_heads = config.num_kv_heads;
-  shape.head_dim = config.head_dim;
-  shape.dtype = model.dtype();
-  return shape;
 }
 
 // So many tiles of the whole depth take the memory of the largest span.
