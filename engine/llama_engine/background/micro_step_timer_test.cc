@@ -2,6 +2,9 @@
 
 #include <memory>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "engine/calibration/run/distillation_run.h"
 #include "engine/device/cpu_device.h"
 #include "engine/llama_engine/background/background_share.h"
 #include "gtest/gtest.h"
