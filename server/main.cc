@@ -57,7 +57,7 @@ ABSL_FLAG(std::string, model, "",
 ABSL_FLAG(
     std::string, model_id, "",
     "The model's name to clients: models/ID. 1 to 63 of [a-z0-9-]. Empty: "
-    "made from the folder's name.");
+    "made from the folder's name. What --state_dir keeps hangs on it.");
 ABSL_FLAG(std::string, dtype, LlamaEngineOptions().dtype,
           "What to compute in: bfloat16 or float32.");
 ABSL_FLAG(std::string, load_format, LlamaEngineOptions().load_format,

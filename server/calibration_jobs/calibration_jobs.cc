@@ -212,8 +212,9 @@ absl::StatusOr<std::optional<CalibrationJob>> CalibrationJobs::TryNextJob() {
     unwritten_.reset();
   }
   while (true) {
-    SEER_ASSIGN_OR_RETURN(const std::vector<CalibrationJob> jobs,
-                          parts_.catalog->JobsToRun());
+    SEER_ASSIGN_OR_RETURN(
+        const std::vector<CalibrationJob> jobs,
+        parts_.catalog->JobsToRun(parts_.engine->model().model_id));
     if (jobs.empty()) return std::optional<CalibrationJob>();
     const CalibrationJob& next = jobs[0];
     if (next.attempts >= kMaxAttempts) {
@@ -346,6 +347,11 @@ JobView CalibrationJobs::ViewOf(CalibrationJob record) const {
   JobView view;
   if (IsCurrent(record.id) && record.state == JobState::kRunning) {
     view.live = current_->progress();
+  }
+  // As it was when a server of its model went down; now it waits for the next.
+  if (record.state == JobState::kRunning &&
+      record.spec.model != parts_.engine->model().model_id) {
+    record.state = JobState::kQueued;
   }
   view.record = std::move(record);
   return view;

@@ -26,7 +26,9 @@ namespace seer {
 
 // The calibration jobs of the catalog, and the thread that runs them: one at a
 // time, those first that ran when the server went down, then those queued,
-// oldest first. docs/design/calibration_jobs.md.
+// oldest first. Jobs of another model than the engine's are held, and shown as
+// queued, until a server of that model has the catalog.
+// docs/design/calibration_jobs.md.
 //
 // Thread-safe. Calls block on the disk: none belongs on a gRPC thread, but for
 // those of watches(). Nobody else may change jobs of the catalog meanwhile.

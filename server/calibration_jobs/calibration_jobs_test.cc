@@ -17,6 +17,7 @@
 #include "base/logging.h"
 #include "engine/errors.h"
 #include "gtest/gtest.h"
+#include "server/calibration_jobs/run/job_checkpoint.h"
 #include "server/calibration_jobs/tokens/dataset_tokens.h"
 #include "server/metrics/text_exposition.h"
 #include "tests/testing/server/temporary_jobs.h"
@@ -297,9 +298,6 @@ TEST_F(CalibrationJobsTest, FailsForReasonsThatClientsKnow) {
   jobs_.calibrator().Set({});
 
   CalibrationSpec spec = jobs_.Spec();
-  spec.model = "other";
-  EXPECT_EQ(ReasonOfFailure(jobs_.Create(spec)), "MODEL_CHANGED");
-  spec = jobs_.Spec();
   spec.dataset_id = jobs_.catalog().AddDataset("too short");
   EXPECT_EQ(ReasonOfFailure(jobs_.Create(spec)), "DATASET_TOO_SHORT");
   // Now its tokens are known.
@@ -311,6 +309,33 @@ TEST_F(CalibrationJobsTest, FailsForReasonsThatClientsKnow) {
   FailAt("scratch.write", ENOSPC);
   EXPECT_EQ(ReasonOfFailure(jobs_.Create()), "DISK_FULL");
   failing_errno = 0;
+}
+
+TEST_F(CalibrationJobsTest, AnotherModelsAreHeldAndOtherWeightsFail) {
+  CalibrationSpec other = jobs_.Spec();
+  other.model = "other";
+  const std::string queued = jobs_.Create(other);
+  jobs_.StopJobs();
+  const std::string ran =
+      jobs_.catalog()->CreateJob(other, {}, absl::Now()).value().id;
+  const std::string own =
+      jobs_.catalog()->CreateJob(jobs_.Spec(), {}, absl::Now()).value().id;
+  for (const std::string& id : {ran, own}) {
+    ASSERT_TRUE(jobs_.catalog()
+                    ->SaveCheckpoint(id, {}, {TrainingHeader("old"), "bytes"})
+                    .ok());
+  }
+  for (int i = 0; i < 5; ++i) {  // it would have crashed by now
+    jobs_.catalog()->StartJob(ran, absl::Now()).value();
+  }
+  jobs_.StartJobs();
+  EXPECT_EQ(ReasonOfFailure(own), "MODEL_CHANGED");
+  EXPECT_FALSE(jobs_->Get(own).value().record.has_checkpoint);
+  jobs_.WaitForState(jobs_.Create(), JobState::kSucceeded);
+  EXPECT_EQ(jobs_->Get(queued).value().record.state, JobState::kQueued);
+  EXPECT_EQ(jobs_->Get(ran).value().record.state, JobState::kQueued);
+  EXPECT_TRUE(jobs_->Get(ran).value().record.has_checkpoint);
+  EXPECT_EQ(jobs_->Cancel(ran).value().record.state, JobState::kCancelled);
 }
 
 TEST_F(CalibrationJobsTest, WhatIsDamagedWhileItWaitsFailsIt) {
@@ -357,15 +382,15 @@ TEST_F(CalibrationJobsTest, AFullDiskCostsCheckpointsOnly) {
 }
 
 TEST_F(CalibrationJobsTest, AnEndThatTheDiskRefusesIsWrittenLater) {
-  CalibrationSpec other = jobs_.Spec();
-  other.model = "other";
+  CalibrationSpec too_short = jobs_.Spec();
+  too_short.dataset_id = jobs_.catalog().AddDataset("too short");
   FailAt("job.fail", EROFS);
-  const std::string id = jobs_.Create(other);
+  const std::string id = jobs_.Create(too_short);
   const std::string next = jobs_.Create();
   absl::SleepFor(absl::Milliseconds(60));
   EXPECT_EQ(jobs_->Get(id).value().record.state, JobState::kRunning);
   failing_errno = 0;
-  EXPECT_EQ(ReasonOfFailure(id), "MODEL_CHANGED");
+  EXPECT_EQ(ReasonOfFailure(id), "DATASET_TOO_SHORT");
   jobs_.WaitForState(next, JobState::kSucceeded);
 }
 

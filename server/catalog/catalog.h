@@ -143,9 +143,10 @@ class Catalog {
                                            absl::Time now);
   absl::StatusOr<CalibrationJob> GetJob(absl::string_view id);
   absl::StatusOr<Page<CalibrationJob>> ListJobs(const PageRequest& page);
-  // What the runner has to do, in this order: those that run (or did when the
-  // server went down), then those queued, each oldest first.
-  absl::StatusOr<std::vector<CalibrationJob>> JobsToRun();
+  // What the runner of this model has to do, in this order: jobs that run (or
+  // did when the server went down), then those queued, each oldest first.
+  absl::StatusOr<std::vector<CalibrationJob>> JobsToRun(
+      absl::string_view model);
   // How many there are in each state; states of none are left out.
   absl::StatusOr<std::map<JobState, int64_t>> CountJobs();
 
@@ -224,6 +225,8 @@ class Catalog {
   absl::StatusOr<Rollout> FallBack(absl::string_view model,
                                    const std::set<std::string>& unusable,
                                    absl::string_view message, absl::Time now);
+  // The models that gate sets, rollouts or jobs that have not ended belong to.
+  absl::StatusOr<std::set<std::string>> Models();
   // Of the last 10,000 changes.
   absl::StatusOr<Page<RolloutRevision>> ListRolloutRevisions(
       absl::string_view model, const PageRequest& page);

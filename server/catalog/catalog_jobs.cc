@@ -132,13 +132,16 @@ absl::StatusOr<Page<CalibrationJob>> Catalog::ListJobs(
   return jobs;
 }
 
-absl::StatusOr<std::vector<CalibrationJob>> Catalog::JobsToRun() {
+absl::StatusOr<std::vector<CalibrationJob>> Catalog::JobsToRun(
+    absl::string_view model) {
   MutexLock lock(&mutex_);
   SEER_ASSIGN_OR_RETURN(
       std::vector<JobRow> rows,
       SelectJobs(*database_, "WHERE state <= 2 ORDER BY state DESC, seq"));
   std::vector<CalibrationJob> jobs;
-  for (JobRow& row : rows) jobs.push_back(std::move(row.record));
+  for (JobRow& row : rows) {
+    if (row.record.spec.model == model) jobs.push_back(std::move(row.record));
+  }
   return jobs;
 }
 

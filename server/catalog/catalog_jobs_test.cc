@@ -32,9 +32,10 @@ class JobsTest : public testing::Test {
     dataset_ = catalog_.AddDataset("some text");
   }
 
-  absl::StatusOr<CalibrationJob> TryCreate(RequestKey request = {}) {
+  absl::StatusOr<CalibrationJob> TryCreate(RequestKey request = {},
+                                           const std::string& model = "m") {
     CalibrationSpec spec;
-    spec.model = "m";
+    spec.model = model;
     spec.dataset_id = dataset_;
     spec.display_name = "nightly";
     spec.steps = 500;
@@ -102,7 +103,7 @@ TEST_F(JobsTest, GoesOnFromItsCheckpointAfterARestart) {
   const std::string running = CreateRunning();
   ASSERT_TRUE(Save(running, "state", 10).ok());
   catalog_.Reopen();
-  const std::vector<CalibrationJob> jobs = catalog_->JobsToRun().value();
+  const std::vector<CalibrationJob> jobs = catalog_->JobsToRun("m").value();
   ASSERT_THAT(jobs, SizeIs(2));
   EXPECT_EQ(jobs[0].id, running);
   EXPECT_EQ(jobs[0].progress.step, 10);
@@ -110,6 +111,20 @@ TEST_F(JobsTest, GoesOnFromItsCheckpointAfterARestart) {
   EXPECT_EQ(ReadFile(catalog_->CheckpointPath(running).value()), "state");
   EXPECT_EQ(catalog_->CheckpointPath(queued).status().code(),
             absl::StatusCode::kNotFound);
+}
+
+TEST_F(JobsTest, AreThoseOfTheModelThatIsAskedFor) {
+  const std::string id = Create();
+  const std::string other = TryCreate({}, "n").value().id;
+  const std::vector<CalibrationJob> jobs = catalog_->JobsToRun("n").value();
+  ASSERT_THAT(jobs, SizeIs(1));
+  EXPECT_EQ(jobs[0].id, other);
+  EXPECT_THAT(catalog_->Models().value(), ElementsAre("m", "n"));
+  ASSERT_TRUE(catalog_->CancelJob(other, kNow).ok());
+  EXPECT_THAT(catalog_->Models().value(), ElementsAre("m"));
+  ASSERT_TRUE(catalog_->CancelJob(id, kNow).ok());
+  catalog_.AddGateSet("gate");
+  EXPECT_THAT(catalog_->Models().value(), ElementsAre("m"));
 }
 
 TEST_F(JobsTest, CountsAttemptsSinceTheLastCheckpoint) {
@@ -129,7 +144,7 @@ TEST_F(JobsTest, APauseAndAnOrderlyStopAreNoAttempt) {
     EXPECT_EQ(catalog_->LetGoOfJob(id).value().state, JobState::kRunning);
     EXPECT_EQ(catalog_->GetJob(id).value().attempts, 0);
   }
-  EXPECT_THAT(catalog_->JobsToRun().value(), SizeIs(1));
+  EXPECT_THAT(catalog_->JobsToRun("m").value(), SizeIs(1));
 }
 
 TEST_F(JobsTest, StatesAllowWhatTheySay) {

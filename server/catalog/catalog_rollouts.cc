@@ -2,8 +2,10 @@
 // history are one row and cannot disagree.
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
@@ -74,6 +76,20 @@ absl::StatusOr<Rollout> Catalog::GetRollout(absl::string_view model) {
   SEER_ASSIGN_OR_RETURN(const RevisionRow last,
                         LastRevision(*database_, model));
   return last.record.rollout;
+}
+
+absl::StatusOr<std::set<std::string>> Catalog::Models() {
+  MutexLock lock(&mutex_);
+  std::set<std::string> models;
+  Query query(*database_,
+              "SELECT model FROM gate_sets UNION "
+              "SELECT model FROM rollout_revisions");
+  while (query.Next()) models.insert(query.Text(0));
+  SEER_RETURN_IF_ERROR(query.status());
+  SEER_ASSIGN_OR_RETURN(const std::vector<JobRow> unfinished,
+                        SelectJobs(*database_, "WHERE state <= 3"));
+  for (const JobRow& row : unfinished) models.insert(row.record.spec.model);
+  return models;
 }
 
 absl::StatusOr<Rollout> Catalog::Write(absl::string_view model, RevisionRow row,

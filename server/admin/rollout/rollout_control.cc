@@ -4,6 +4,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
@@ -47,8 +48,19 @@ RolloutControl::RolloutControl(Catalog* catalog, GateControl* gates,
   if (!flag_gate_set_.empty()) installed_.insert(flag_gate_set_);
 }
 
+absl::Status RolloutControl::WarnOfAnotherId() const {
+  SEER_ASSIGN_OR_RETURN(const std::set<std::string> models, catalog_->Models());
+  if (models.empty() || models.count(model_) != 0) return absl::OkStatus();
+  Log(LogLevel::kError,
+      "the state folder has gate sets, rollouts or jobs of other models only: "
+      "none of them is served or goes on under this --model_id",
+      {{"model_id", model_}, {"kept_for", absl::StrJoin(models, ", ")}});
+  return absl::OkStatus();
+}
+
 absl::Status RolloutControl::Restore(absl::Time now) {
   MutexLock lock(&mutex_);
+  SEER_RETURN_IF_ERROR(WarnOfAnotherId());
   SEER_ASSIGN_OR_RETURN(const Rollout wanted, catalog_->GetRollout(model_));
   // Nothing is submitted yet, so --gate_set's may make room.
   SEER_RETURN_IF_ERROR(gates_->SetRouting(GateRouting()));

@@ -32,9 +32,10 @@ class RolloutControl {
 
   // At start, before the first request: loads what the catalog says and routes
   // to it. What is damaged or does not load is taken out of the rollout,
-  // loudly: see Catalog::FallBack. Errors are those of the catalog's rows and
-  // of an engine that has no room for the rollout (RESOURCE_EXHAUSTED) or
-  // stops.
+  // loudly: see Catalog::FallBack. A catalog of other models only is logged as
+  // an error, since the id may have changed by mistake. Errors are those of the
+  // catalog's rows and of an engine that has no room for the rollout
+  // (RESOURCE_EXHAUSTED) or stops.
   absl::Status Restore(absl::Time now);
 
   // As Catalog::UpdateRollout and RollBack, and the engine follows: requests
@@ -66,6 +67,8 @@ class RolloutControl {
   PreviousSet previous() const;
 
  private:
+  absl::Status WarnOfAnotherId() const;
+
   // Writes the change, or only says what it would come to.
   using Write = std::function<absl::StatusOr<Rollout>(bool validate_only)>;
 

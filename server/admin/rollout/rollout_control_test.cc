@@ -86,6 +86,19 @@ class RolloutControlTest : public testing::Test {
   std::unique_ptr<RolloutControl> control_;
 };
 
+TEST_F(RolloutControlTest, ACatalogOfOtherModelsOnlyIsLoggedAsAnError) {
+  std::string log;
+  SetLogSink(
+      [&log](absl::string_view line) { absl::StrAppend(&log, line, "\n"); });
+  ASSERT_TRUE(Start().ok());
+  EXPECT_THAT(log, Not(HasSubstr("\"level\":\"error\"")));
+  RolloutControl renamed(&*catalog_, gates_.get(), &metrics_, "n", "");
+  EXPECT_TRUE(renamed.Restore(kNow).ok());
+  SetLogSink(nullptr);
+  EXPECT_THAT(log, HasSubstr("\"level\":\"error\""));
+  EXPECT_THAT(log, HasSubstr("\"model_id\":\"n\",\"kept_for\":\"m\""));
+}
+
 TEST_F(RolloutControlTest, InstallsThenWritesThenRoutes) {
   ASSERT_TRUE(Start().ok());
   gates_->OnRoute([&](const GateRouting& routing) {

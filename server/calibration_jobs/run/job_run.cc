@@ -117,10 +117,6 @@ absl::StatusOr<FinishedJob> JobRun::Run() {
 }
 
 absl::StatusOr<Dataset> JobRun::FindDataset() {
-  if (job_.spec.model != parts_.engine->model().model_id) {
-    return JobError("MODEL_CHANGED",
-                    "the server serves another model than when the job began");
-  }
   SEER_ASSIGN_OR_RETURN(Dataset dataset,
                         parts_.catalog->GetDataset(job_.spec.dataset_id));
   if (dataset.damage) {

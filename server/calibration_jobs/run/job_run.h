@@ -27,7 +27,8 @@ struct FinishedJob {
 // is asked to leave off. For one thread, which it blocks.
 class JobRun {
  public:
-  // `job` is running by the catalog's word. Everything is borrowed.
+  // `job` is running by the catalog's word, and of the engine's model.
+  // Everything is borrowed.
   JobRun(const JobParts& parts, const JobOptions& options, CalibrationJob job,
          JobControl* control);
 
@@ -37,11 +38,11 @@ class JobRun {
   absl::StatusOr<FinishedJob> Run();
 
  private:
-  // MODEL_CHANGED, DATASET_DAMAGED.
+  // DATASET_DAMAGED.
   absl::StatusOr<Dataset> FindDataset();
   // Tokenizes. DATASET_TOO_SHORT.
   absl::Status Prepare(const Dataset& dataset);
-  // CHECKPOINT_DAMAGED, MODEL_CHANGED.
+  // CHECKPOINT_DAMAGED. MODEL_CHANGED: it was made with other weights.
   absl::StatusOr<JobCheckpoint> LoadCheckpoint();
   CalibrationOptions TrainingOptions(const Dataset& dataset) const;
   // Waits for a run before it to be gone.

@@ -83,7 +83,7 @@ class Drawer {
     const std::vector<Dataset> datasets =
         catalog_.ListDatasets(kAll).value().items;
     if (!datasets.empty() && Below(3) == 0 &&
-        catalog_.JobsToRun().value().size() < 3) {
+        catalog_.JobsToRun(kModel).value().size() < 3) {
       CalibrationSpec spec;
       spec.model = kModel;
       spec.dataset_id = OneOf(datasets).id;
