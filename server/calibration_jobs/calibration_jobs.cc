@@ -25,12 +25,11 @@ JobResultLabel LabelOf(JobState state) {
                                     : JobResultLabel::kCancelled;
 }
 
-// Whether the same call may do later: nothing about the job is wrong.
-bool IsTroubleOfDisk(const absl::Status& status) {
+// Of keeping a gate set: there is no room for it now.
+bool MayBeKeptLater(const absl::Status& status) {
   const std::optional<ErrorReason> reason = ReasonOf(status);
-  return absl::IsInternal(status) ||
-         (reason &&
-          (reason->reason == "DISK_FULL" || reason->reason == "READ_ONLY"));
+  return IsTroubleOfDisk(status) ||
+         (reason && reason->reason == "QUOTA_GATE_SETS");
 }
 
 }  // namespace
@@ -121,6 +120,7 @@ void CalibrationJobs::Pause(absl::string_view id, Reply reply) {
     if (!stopping_ && IsCurrent(id) && current_->wish() != JobWish::kCancel) {
       pausing_.push_back(std::move(reply));
       current_->Ask(JobWish::kPause);
+      changed_.NotifyAll();
       return;
     }
     if (!stopping_) {
@@ -211,6 +211,10 @@ absl::StatusOr<std::optional<CalibrationJob>> CalibrationJobs::TryNextJob() {
     SEER_RETURN_IF_ERROR(WriteEnd(*unwritten_));
     unwritten_.reset();
   }
+  if (!not_let_go_.empty()) {
+    SEER_RETURN_IF_ERROR(LetGo(not_let_go_));
+    not_let_go_.clear();
+  }
   while (true) {
     SEER_ASSIGN_OR_RETURN(
         const std::vector<CalibrationJob> jobs,
@@ -252,6 +256,12 @@ absl::Status CalibrationJobs::WriteEnd(const UnwrittenEnd& end) {
   return absl::OkStatus();
 }
 
+absl::Status CalibrationJobs::LetGo(const std::string& id) {
+  const absl::Status let_go = parts_.catalog->LetGoOfJob(id).status();
+  // It may have been cancelled and forgotten; then it is not this one's.
+  return IsTroubleOfDisk(let_go) ? let_go : absl::OkStatus();
+}
+
 absl::Status CalibrationJobs::LeaveOff() {
   switch (current_->wish()) {
     case JobWish::kPause:
@@ -262,10 +272,7 @@ absl::Status CalibrationJobs::LeaveOff() {
     case JobWish::kStop:
       break;
   }
-  const absl::Status let_go =
-      parts_.catalog->LetGoOfJob(current_->id()).status();
-  // It may have been cancelled and forgotten; then it is not this one's.
-  return IsTroubleOfDisk(let_go) ? let_go : absl::OkStatus();
+  return LetGo(current_->id());
 }
 
 absl::Status CalibrationJobs::Keep(const FinishedJob& finished) {
@@ -276,9 +283,26 @@ absl::Status CalibrationJobs::Keep(const FinishedJob& finished) {
                                   {finished.file}, absl::Now()));
   Log(LogLevel::kInfo, "a calibration job succeeded",
       {{"job", id}, {"gate_set", gate_set.id}});
-  SEER_ASSIGN_OR_RETURN(const CalibrationJob job, parts_.catalog->GetJob(id));
-  NoteEnd(job);
+  const absl::StatusOr<CalibrationJob> job = parts_.catalog->GetJob(id);
+  if (job.ok()) NoteEnd(*job);
   return absl::OkStatus();
+}
+
+absl::Status CalibrationJobs::KeepOnceThereIsRoom(const FinishedJob& finished) {
+  while (current_->wish() != JobWish::kCancel) {
+    const absl::Status kept = Keep(finished);
+    if (!MayBeKeptLater(kept)) return kept;
+    Log(LogLevel::kError,
+        "a calibration job's gate set cannot be kept; it is held, and tried "
+        "again",
+        {{"job", current_->id()}, {"error", kept.ToString()}});
+    const absl::Time again = absl::Now() + options_.retry_delay;
+    while (current_->wish() == JobWish::kNone && absl::Now() < again) {
+      changed_.WaitWithTimeout(&mutex_, again - absl::Now());
+    }
+    if (current_->wish() != JobWish::kNone) break;
+  }
+  return absl::CancelledError("the job was asked to leave off");
 }
 
 void CalibrationJobs::EndRun(const absl::StatusOr<FinishedJob>& finished) {
@@ -291,11 +315,12 @@ void CalibrationJobs::EndRun(const absl::StatusOr<FinishedJob>& finished) {
     if (current_->wish() == JobWish::kCancel) {
       status = absl::CancelledError("the job was cancelled");
     } else if (finished.ok()) {
-      status = Keep(*finished);
+      status = KeepOnceThereIsRoom(*finished);
     }
     absl::Status left_off;
     if (absl::IsCancelled(status) || absl::IsUnavailable(status)) {
       left_off = LeaveOff();
+      if (!left_off.ok()) not_let_go_ = id;
       if (!left_off.ok() || absl::IsUnavailable(status)) {
         not_before_ = absl::Now() + options_.retry_delay;
         Log(LogLevel::kWarning, "a calibration job left off",

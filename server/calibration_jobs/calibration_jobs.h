@@ -92,6 +92,13 @@ class CalibrationJobs {
   // Tells the catalog of the current job's end.
   absl::Status Keep(const FinishedJob& finished)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same, again and again while the disk or the quota of gate sets is in
+  // the way; gives the lock up between. CANCELLED: asked to leave off.
+  absl::Status KeepOnceThereIsRoom(const FinishedJob& finished)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells the catalog that a job of the runner's was no attempt.
+  absl::Status LetGo(const std::string& id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Tells the catalog that the current job left off.
   absl::Status LeaveOff() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A job changed its state.
@@ -113,6 +120,8 @@ class CalibrationJobs {
   std::shared_ptr<JobControl> current_ ABSL_GUARDED_BY(mutex_);  // null: none
   std::vector<Reply> pausing_ ABSL_GUARDED_BY(mutex_);  // of the current job
   std::optional<UnwrittenEnd> unwritten_ ABSL_GUARDED_BY(mutex_);
+  // That left off in order, which the disk did not take; "": none.
+  std::string not_let_go_ ABSL_GUARDED_BY(mutex_);
   absl::Time not_before_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 
   JobWatches watches_;

@@ -28,15 +28,17 @@ namespace {
 // Which point the disk fails at, and how.
 std::atomic<const char*> failing_point{""};
 std::atomic<int> failing_errno{0};
+std::atomic<int> num_failures{0};  // at that point
 std::atomic<bool> is_held{false};  // who writes a scratch file waits
 
 int Hook(const char* point) {
   while (is_held && std::string(point) == "scratch.write") {
     absl::SleepFor(absl::Milliseconds(1));
   }
-  return failing_errno != 0 && std::string(point) == failing_point.load()
-             ? failing_errno.load()
-             : 0;
+  const int error = failing_errno;
+  if (error == 0 || std::string(point) != failing_point.load()) return 0;
+  ++num_failures;
+  return error;
 }
 
 class CalibrationJobsTest : public testing::Test {
@@ -51,9 +53,18 @@ class CalibrationJobsTest : public testing::Test {
   // Where the disk fails, from now on; at no point: it works.
   void FailAt(const char* point, int error) {
     failing_errno = 0;
+    num_failures = 0;
     failing_point = point;
     SetFaultHook(Hook);
     failing_errno = error;
+  }
+  // Until the disk has failed so often at the point of FailAt.
+  static void WaitForFailures(int count) {
+    const absl::Time give_up = absl::Now() + absl::Seconds(30);
+    while (num_failures < count && absl::Now() < give_up) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    EXPECT_GE(num_failures, count);
   }
 
   std::string DigestOf(const JobView& view) {
@@ -305,10 +316,6 @@ TEST_F(CalibrationJobsTest, FailsForReasonsThatClientsKnow) {
   EXPECT_EQ(known.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ReasonOf(known)->reason, "DATASET_TOO_SHORT");
   EXPECT_EQ(ReasonOf(known)->limit, 256);
-
-  FailAt("scratch.write", ENOSPC);
-  EXPECT_EQ(ReasonOfFailure(jobs_.Create()), "DISK_FULL");
-  failing_errno = 0;
 }
 
 TEST_F(CalibrationJobsTest, AnotherModelsAreHeldAndOtherWeightsFail) {
@@ -363,6 +370,38 @@ TEST_F(CalibrationJobsTest, WhatIsDamagedWhileItWaitsFailsIt) {
   EXPECT_EQ(ReasonOfFailure(id), "DATASET_DAMAGED");
 }
 
+// Whatever the disk refuses while a job is prepared, before its first
+// checkpoint or after, it goes on when the disk does.
+TEST_F(CalibrationJobsTest, WaitForTheDiskToBePrepared) {
+  jobs_.calibrator().AllowTicks(3);
+  const std::string id = jobs_.Create();
+  ASSERT_TRUE(jobs_.calibrator().WaitForTicks(3));
+  ASSERT_TRUE(jobs_.Pause(id).value().record.has_checkpoint);
+  jobs_.calibrator().AllowTicks(INT64_MAX);
+  for (const auto& [point, error] :
+       std::vector<std::pair<const char*, int>>{{"scratch.write", ENOSPC},
+                                                {"scratch.open", EROFS},
+                                                {"scratch.write", EIO}}) {
+    SCOPED_TRACE(point);
+    FailAt(point, error);
+    const std::string next = jobs_.Create();
+    WaitForFailures(5);  // more than a job may crash
+    EXPECT_EQ(jobs_->Get(next).value().record.state, JobState::kRunning);
+    failing_errno = 0;
+    jobs_.WaitForState(next, JobState::kSucceeded);
+  }
+  FailAt("blob.read", EIO);
+  jobs_->Resume(id).value();
+  WaitForFailures(2);
+  EXPECT_TRUE(jobs_->Get(id).value().record.has_checkpoint);
+  // It can be held, too.
+  EXPECT_EQ(jobs_.Pause(id).value().record.progress.step, 3);
+  failing_errno = 0;
+  jobs_->Resume(id).value();
+  jobs_.WaitForState(id, JobState::kSucceeded);
+  EXPECT_EQ(jobs_.calibrator().starts().back(), 3);
+}
+
 TEST_F(CalibrationJobsTest, AFullDiskCostsCheckpointsOnly) {
   jobs_.calibrator().AllowTicks(3);
   const std::string id = jobs_.Create();
@@ -376,9 +415,35 @@ TEST_F(CalibrationJobsTest, AFullDiskCostsCheckpointsOnly) {
   failing_errno = 0;
   jobs_.calibrator().AllowTicks(INT64_MAX);
   jobs_.WaitForState(id, JobState::kSucceeded);
-  // To the end: that is what fails it.
-  FailAt("blob.write", ENOSPC);
-  EXPECT_EQ(ReasonOfFailure(jobs_.Create()), "DISK_FULL");
+}
+
+TEST_F(CalibrationJobsTest, AnEndWaitsForTheDisk) {
+  for (const int error : {ENOSPC, EROFS, EIO}) {
+    FailAt("job.complete", error);
+    CalibrationSpec spec = jobs_.Spec();
+    spec.seed = error;
+    const std::string id = jobs_.Create(spec);
+    WaitForFailures(2);
+    const size_t num_requests = jobs_.engine().requests().size();
+    WaitForFailures(4);  // it is kept, and not made again
+    EXPECT_EQ(jobs_.engine().requests().size(), num_requests);
+    const size_t num_starts = jobs_.calibrator().starts().size();
+    if (error == EIO) {
+      const CalibrationJob paused = jobs_.Pause(id).value().record;
+      EXPECT_EQ(paused.state, JobState::kPaused);
+      EXPECT_TRUE(paused.has_checkpoint);
+      jobs_->Resume(id).value();
+    }
+    failing_errno = 0;
+    jobs_.WaitForState(id, JobState::kSucceeded);
+    EXPECT_EQ(jobs_.calibrator().starts().size(), num_starts);
+  }
+  FailAt("job.complete", ENOSPC);
+  const std::string id = jobs_.Create();
+  WaitForFailures(2);
+  EXPECT_EQ(jobs_->Cancel(id).value().record.state, JobState::kCancelled);
+  failing_errno = 0;
+  jobs_.WaitForState(jobs_.Create(), JobState::kSucceeded);
 }
 
 TEST_F(CalibrationJobsTest, AnEndThatTheDiskRefusesIsWrittenLater) {

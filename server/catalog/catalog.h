@@ -76,7 +76,7 @@ class Catalog {
   // the upload of an earlier call with the same request_id, while that exists.
   // INVALID_ARGUMENT: that one was another upload. RESOURCE_EXHAUSTED:
   // QUOTA_UPLOADS, QUOTA_BYTES, and QUOTA_DATASETS or QUOTA_GATE_SETS, which
-  // uploads to come count against too.
+  // uploads and gate sets of jobs to come count against too.
   absl::StatusOr<Upload> CreateUpload(const NewUpload& spec, absl::Time now);
 
   // Writes `bytes` at `offset`, the end of what was written before, or the
@@ -135,9 +135,9 @@ class Catalog {
   // that exists. INVALID_ARGUMENT: that one was another job.
   absl::StatusOr<std::optional<CalibrationJob>> FindJob(
       const RequestKey& request);
-  // Where FindJob finds one, that. RESOURCE_EXHAUSTED, QUOTA_JOBS.
-  // FAILED_PRECONDITION, DAMAGED: the dataset. Forgets the oldest ended jobs
-  // beyond options.max_ended_jobs.
+  // Where FindJob finds one, that. RESOURCE_EXHAUSTED: QUOTA_JOBS,
+  // QUOTA_GATE_SETS. FAILED_PRECONDITION, DAMAGED: the dataset. Forgets the
+  // oldest ended jobs beyond options.max_ended_jobs.
   absl::StatusOr<CalibrationJob> CreateJob(const CalibrationSpec& spec,
                                            const RequestKey& request,
                                            absl::Time now);
@@ -279,6 +279,8 @@ class Catalog {
 
   absl::Status CheckUploadQuotas(const NewUpload& spec)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // For one gate set more than there are and than uploads and jobs will make.
+  absl::Status CheckRoomForGateSet() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<int64_t> CountOf(absl::string_view sql)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -29,6 +29,16 @@ GateSetRecord Catalog::Filled(GateSetRow row) {
   return std::move(row.record);
 }
 
+absl::Status Catalog::CheckRoomForGateSet() {
+  SEER_ASSIGN_OR_RETURN(
+      const int64_t count,
+      CountOf("SELECT (SELECT count(*) FROM gate_sets) + (SELECT count(*) "
+              "FROM uploads WHERE blob IS NOT NULL AND kind = 2) + (SELECT "
+              "count(*) FROM jobs WHERE state <= 3)"));
+  return CheckQuota("QUOTA_GATE_SETS", "gate sets", count + 1,
+                    options_.max_gate_sets);
+}
+
 absl::StatusOr<GateSetRow> Catalog::Keep(GateSetRow row, std::string& unused) {
   row.record.id = GateSetId(row.record.sha256);
   absl::StatusOr<GateSetRow> earlier = FindGateSet(*database_, row.record.id);

@@ -98,6 +98,7 @@ absl::StatusOr<CalibrationJob> Catalog::CreateJob(const CalibrationSpec& spec,
   SEER_RETURN_IF_ERROR(CheckQuota("QUOTA_JOBS", "jobs that have not ended",
                                   num_unfinished + 1,
                                   options_.max_unfinished_jobs));
+  SEER_RETURN_IF_ERROR(CheckRoomForGateSet());
   JobRow row;
   row.record.id = NewRandomId();
   row.record.spec = spec;

@@ -60,12 +60,7 @@ absl::Status Catalog::CheckUploadQuotas(const NewUpload& spec) {
     SEER_RETURN_IF_ERROR(CheckQuota("QUOTA_DATASETS", "datasets", count + 1,
                                     options_.max_datasets));
   } else {
-    SEER_ASSIGN_OR_RETURN(
-        const int64_t count,
-        CountOf("SELECT (SELECT count(*) FROM gate_sets) + (SELECT count(*) "
-                "FROM uploads WHERE blob IS NOT NULL AND kind = 2)"));
-    SEER_RETURN_IF_ERROR(CheckQuota("QUOTA_GATE_SETS", "gate sets", count + 1,
-                                    options_.max_gate_sets));
+    SEER_RETURN_IF_ERROR(CheckRoomForGateSet());
   }
   SEER_ASSIGN_OR_RETURN(
       const int64_t num_bytes,

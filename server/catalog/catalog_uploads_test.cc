@@ -310,6 +310,22 @@ TEST(UploadQuotasTest, NameThemselves) {
   EXPECT_EQ(ReasonTextOf(create(UploadKind::kGateSet, 1)), "QUOTA_GATE_SETS");
 }
 
+TEST(UploadQuotasTest, AJobHoldsThePlaceOfItsGateSet) {
+  CatalogOptions options;
+  options.max_gate_sets = 1;
+  TemporaryCatalog catalog(options);
+  CalibrationSpec spec;
+  spec.dataset_id = catalog.AddDataset("text");
+  const NewUpload gate_set = UploadOf(UploadKind::kGateSet, "gate");
+  const std::string job = catalog->CreateJob(spec, {}, kNow).value().id;
+  EXPECT_EQ(ReasonTextOf(catalog->CreateUpload(gate_set, kNow).status()),
+            "QUOTA_GATE_SETS");
+  ASSERT_TRUE(catalog->CancelJob(job, kNow).ok());
+  ASSERT_TRUE(catalog->CreateUpload(gate_set, kNow).ok());
+  EXPECT_EQ(ReasonTextOf(catalog->CreateJob(spec, {}, kNow).status()),
+            "QUOTA_GATE_SETS");
+}
+
 TEST(UploadQuotasTest, OpenUploads) {
   CatalogOptions options;
   options.max_open_uploads = 1;

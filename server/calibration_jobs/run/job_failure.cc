@@ -9,15 +9,22 @@ namespace seer {
 namespace {
 
 constexpr const char* kReasons[] = {
-    "DIVERGED",  "DATASET_TOO_SHORT",  "DATASET_DAMAGED", "DISK_FULL",
-    "READ_ONLY", "CHECKPOINT_DAMAGED", "OUT_OF_MEMORY",   "QUOTA_GATE_SETS",
-    "CRASHED",   "MODEL_CHANGED",
+    "DIVERGED",           "DATASET_TOO_SHORT", "DATASET_DAMAGED",
+    "CHECKPOINT_DAMAGED", "OUT_OF_MEMORY",     "CRASHED",
+    "MODEL_CHANGED",
 };
 
 }  // namespace
 
 absl::Status JobError(const char* reason, absl::string_view message) {
   return WithReason(absl::FailedPreconditionError(message), {reason, {}, {}});
+}
+
+bool IsTroubleOfDisk(const absl::Status& status) {
+  const std::optional<ErrorReason> reason = ReasonOf(status);
+  return absl::IsInternal(status) ||
+         (reason &&
+          (reason->reason == "DISK_FULL" || reason->reason == "READ_ONLY"));
 }
 
 Failure FailureOf(const absl::Status& error) {

@@ -11,6 +11,11 @@ namespace seer {
 // CalibrationJob.failure lists in gate_admin.proto.
 absl::Status JobError(const char* reason, absl::string_view message);
 
+// Whether the catalog, or whoever else keeps a job's files, answered with
+// trouble of the disk: nothing about the job is wrong, and the same call may do
+// later. Of other rooms INTERNAL says something else.
+bool IsTroubleOfDisk(const absl::Status& status);
+
 // Why a job failed. An error with no reason that clients know is INTERNAL, in
 // words that give nothing away.
 Failure FailureOf(const absl::Status& error);

@@ -31,6 +31,19 @@ bool HasEndedMeanwhile(const absl::Status& status) {
   return absl::IsNotFound(status) || (reason && reason->reason == "JOB_STATE");
 }
 
+// UNAVAILABLE instead of trouble of the disk, which is no fault of the job's.
+absl::Status OrLater(const absl::Status& status) {
+  if (!IsTroubleOfDisk(status)) return status;
+  Log(LogLevel::kError, "a calibration job waits for the disk",
+      {{"error", status.ToString()}});
+  return absl::UnavailableError(status.message());
+}
+template <typename T>
+absl::StatusOr<T> OrLater(absl::StatusOr<T> result) {
+  if (result.ok()) return result;
+  return OrLater(result.status());
+}
+
 const char* NameOf(CalibrationPhase phase) {
   switch (phase) {
     case CalibrationPhase::kTraining:
@@ -98,9 +111,9 @@ JobRun::JobRun(const JobParts& parts, const JobOptions& options,
       control_(control) {}
 
 absl::StatusOr<FinishedJob> JobRun::Run() {
-  SEER_ASSIGN_OR_RETURN(const Dataset dataset, FindDataset());
-  SEER_RETURN_IF_ERROR(Prepare(dataset));
-  SEER_ASSIGN_OR_RETURN(JobCheckpoint checkpoint, LoadCheckpoint());
+  SEER_ASSIGN_OR_RETURN(const Dataset dataset, OrLater(FindDataset()));
+  SEER_RETURN_IF_ERROR(OrLater(Prepare(dataset)));
+  SEER_ASSIGN_OR_RETURN(JobCheckpoint checkpoint, OrLater(LoadCheckpoint()));
   if (const auto* bytes = std::get_if<std::string>(&checkpoint.reached)) {
     SEER_ASSIGN_OR_RETURN(CalibrationResult result,
                           Train(TrainingOptions(dataset), *bytes));
@@ -158,9 +171,11 @@ absl::StatusOr<JobCheckpoint> JobRun::LoadCheckpoint() {
   if (!job_.has_checkpoint) return JobCheckpoint();
   SEER_ASSIGN_OR_RETURN(const std::string path,
                         parts_.catalog->CheckpointPath(job_.id));
-  SEER_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
+  const absl::StatusOr<MappedFile> file = MappedFile::Open(path);
+  // It was read a moment ago.
+  if (!file.ok()) return absl::InternalError(file.status().message());
   SEER_ASSIGN_OR_RETURN(JobCheckpoint checkpoint,
-                        ParseJobCheckpoint(AsText(file)));
+                        ParseJobCheckpoint(AsText(*file)));
   if (checkpoint.fingerprint != parts_.engine->model().fingerprint) {
     return JobError("MODEL_CHANGED",
                     "the model has other weights than when the job began");
@@ -259,8 +274,8 @@ absl::StatusOr<bool> JobRun::Save(const CalibrationStatus& status,
 }
 
 absl::StatusOr<FinishedJob> JobRun::Finish(const CalibrationResult& result) {
-  SEER_ASSIGN_OR_RETURN(ScratchFile file, ScratchFile::InMemory());
-  SEER_RETURN_IF_ERROR(file.Append(result.file));
+  SEER_ASSIGN_OR_RETURN(ScratchFile file, OrLater(ScratchFile::InMemory()));
+  SEER_RETURN_IF_ERROR(OrLater(file.Append(result.file)));
   GateMeasurement::Options options;
   options.gate_slot_wait = options_.gate_slot_wait;
   options.scorer = {job_.spec.device_share, options_.poll_period};

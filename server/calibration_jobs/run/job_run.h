@@ -33,8 +33,9 @@ class JobRun {
          JobControl* control);
 
   // What it has come to. CANCELLED: it has left off, as it was asked to, or
-  // found that it had ended. UNAVAILABLE: the engine stops; it can go on later.
-  // Any other error is why it fails: see FailureOf.
+  // found that it had ended. UNAVAILABLE: the engine stops, or the disk is in
+  // trouble, which is logged; it can go on later. Any other error is why it
+  // fails: see FailureOf.
   absl::StatusOr<FinishedJob> Run();
 
  private:

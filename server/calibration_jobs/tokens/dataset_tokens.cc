@@ -24,7 +24,8 @@ absl::Status Damaged(absl::string_view problem) {
 absl::Status OfReader(const absl::Status& status) {
   if (absl::IsInvalidArgument(status)) return Damaged(status.message());
   if (absl::IsNotFound(status)) return Damaged("its file is missing");
-  return status;
+  if (absl::IsCancelled(status)) return status;
+  return absl::InternalError(status.message());  // the disk
 }
 
 absl::Status Append(absl::Span<const TokenId> ids,
@@ -91,7 +92,9 @@ absl::StatusOr<std::shared_ptr<const TokenFile>> TokenizeDataset(
     is_first = false;
     continues = document.continues;
   }
-  return TokenFile::Open(file, options.sequence_len);
+  auto tokens = TokenFile::Open(file, options.sequence_len);
+  if (!tokens.ok()) return absl::InternalError(tokens.status().message());
+  return tokens;
 }
 
 }  // namespace seer
