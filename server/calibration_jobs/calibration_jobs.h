@@ -54,11 +54,11 @@ class CalibrationJobs {
                                  const RequestKey& request);
   absl::StatusOr<JobView> Get(absl::string_view id);
   absl::StatusOr<Page<JobView>> List(const PageRequest& page);
-  // Answers once the job is paused, with its checkpoint written: at once, or,
-  // of the job that runs, after at most JobOptions::checkpoint_wait, on the
-  // runner's thread, where `reply` must not block nor call this object. Where
-  // the job is resumed before that, with the job that runs; where it has ended,
-  // JOB_STATE.
+  // Answers once the job is paused: at once, or, of the job that runs, when its
+  // checkpoint is written, or JobOptions::checkpoint_wait is over or the disk
+  // has refused it, which leaves the one before; then on the runner's thread,
+  // where `reply` must not block nor call this object. Where the job is resumed
+  // before that, with the job that runs; where it has ended, JOB_STATE.
   void Pause(absl::string_view id, Reply reply);
   absl::StatusOr<JobView> Resume(absl::string_view id);
   // The job that runs is given up within a poll period.
