@@ -69,7 +69,9 @@ absl::StatusOr<v1::FinalizeUploadResponse> UploadMethods::FinalizeUpload(
   SEER_ASSIGN_OR_RETURN(const std::string id,
                         ParseUploadName(request.name(), "name"));
   SEER_ASSIGN_OR_RETURN(const SealedUpload sealed,
-                        catalog_->SealUpload(id, absl::Now()));
+                        catalog_->SealUpload(id, absl::Now(), [&call] {
+                          return call.IsCancelled();
+                        }));
   if (sealed.upload.state == UploadState::kFinalized) {
     return ResultOf(sealed.upload);
   }

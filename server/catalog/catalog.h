@@ -105,8 +105,12 @@ class Catalog {
   // Sealing moves the expiry as writing does.
   // FAILED_PRECONDITION: UPLOAD_INCOMPLETE, with size and committed size;
   // SHA256_MISMATCH, which fails the upload; UPLOAD_ENDED, it has failed. Of a
-  // finalized upload only `upload` is set. Other errors as AppendToUpload.
-  absl::StatusOr<SealedUpload> SealUpload(absl::string_view id, absl::Time now);
+  // finalized upload only `upload` is set. CANCELLED: `cancelled`, asked about
+  // every MiB if it is set, said so; it may be sealed later. Other errors as
+  // AppendToUpload.
+  absl::StatusOr<SealedUpload> SealUpload(
+      absl::string_view id, absl::Time now,
+      const std::function<bool()>& cancelled = nullptr);
   // Ends a sealed or receiving upload and frees its bytes.
   absl::Status FailUpload(absl::string_view id, const Failure& failure,
                           absl::Time now);

@@ -2,6 +2,7 @@
 // not held while the disk works.
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -290,8 +291,9 @@ absl::Status Catalog::Fail(Turn& turn, const Failure& failure, absl::Time now) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<SealedUpload> Catalog::SealUpload(absl::string_view id,
-                                                 absl::Time now) {
+absl::StatusOr<SealedUpload> Catalog::SealUpload(
+    absl::string_view id, absl::Time now,
+    const std::function<bool()>& cancelled) {
   SEER_ASSIGN_OR_RETURN(Turn turn, BeginTurn(id));
   const absl::Cleanup end_turn = [&] { EndTurn(turn); };
   const Upload& upload = turn.row.record;
@@ -303,8 +305,8 @@ absl::StatusOr<SealedUpload> Catalog::SealUpload(absl::string_view id,
         absl::FailedPreconditionError("the upload is not complete"),
         {"UPLOAD_INCOMPLETE", upload.spec.size, upload.committed_size});
   }
-  const absl::Status sealed =
-      blobs_.Seal(turn.row.blob, upload.spec.size, upload.spec.sha256);
+  const absl::Status sealed = blobs_.Seal(turn.row.blob, upload.spec.size,
+                                          upload.spec.sha256, cancelled);
   const auto reason = ReasonOf(sealed);
   if (reason && reason->reason == "SHA256_MISMATCH") {
     SEER_RETURN_IF_ERROR(

@@ -4,6 +4,7 @@
 
 #include "base/file/sequential_file.h"
 #include "base/status_macros.h"
+#include "server/dataset/dataset_blocks.h"
 #include "server/dataset/json_lines_reader.h"
 #include "server/dataset/text_reader.h"
 #include "server/dataset/token_id_reader.h"
@@ -11,8 +12,10 @@
 namespace seer {
 
 absl::StatusOr<std::unique_ptr<DatasetReader>> DatasetReader::Open(
-    const std::string& path, UploadFormat format, int32_t vocab_size) {
-  SEER_ASSIGN_OR_RETURN(SequentialFile file, SequentialFile::Open(path));
+    const std::string& path, UploadFormat format, int32_t vocab_size,
+    std::function<bool()> cancelled) {
+  SEER_ASSIGN_OR_RETURN(SequentialFile opened, SequentialFile::Open(path));
+  DatasetBlocks file(std::move(opened), std::move(cancelled));
   std::unique_ptr<DatasetReader> reader;
   switch (format) {
     case UploadFormat::kText:
@@ -33,13 +36,13 @@ absl::StatusOr<std::unique_ptr<DatasetReader>> DatasetReader::Open(
 absl::StatusOr<DatasetFacts> InspectDataset(
     const std::string& path, UploadFormat format, int32_t vocab_size,
     const std::function<bool()>& cancelled) {
-  SEER_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> reader,
-                        DatasetReader::Open(path, format, vocab_size));
+  SEER_ASSIGN_OR_RETURN(
+      const std::unique_ptr<DatasetReader> reader,
+      DatasetReader::Open(path, format, vocab_size, cancelled));
   DatasetFacts facts;
   int64_t num_tokens = 0;
   Document document;
   while (true) {
-    if (cancelled()) return absl::CancelledError("cancelled");
     SEER_ASSIGN_OR_RETURN(const bool any, reader->Next(document));
     if (!any) break;
     if (!document.continues) ++facts.num_documents;

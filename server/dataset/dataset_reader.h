@@ -35,10 +35,12 @@ struct Document {
 //   }
 class DatasetReader {
  public:
-  // `vocab_size` bounds token ids. INVALID_ARGUMENT: no format of datasets.
-  // NOT_FOUND and the like: the file cannot be opened.
+  // `vocab_size` bounds token ids. `cancelled`, if set, is asked before every
+  // MiB that is read. INVALID_ARGUMENT: no format of datasets. NOT_FOUND and
+  // the like: the file cannot be opened.
   static absl::StatusOr<std::unique_ptr<DatasetReader>> Open(
-      const std::string& path, UploadFormat format, int32_t vocab_size);
+      const std::string& path, UploadFormat format, int32_t vocab_size,
+      std::function<bool()> cancelled = nullptr);
 
   virtual ~DatasetReader() = default;
 
@@ -46,7 +48,7 @@ class DatasetReader {
   // False: there is no more. Empty documents are passed over.
   // INVALID_ARGUMENT: the content is wrong; the message names the byte, the
   // line or the record, counted from 1, and nothing else may be read.
-  // INTERNAL: the disk.
+  // INTERNAL: the disk. CANCELLED: `cancelled` said so.
   virtual absl::StatusOr<bool> Next(Document& document) = 0;
 };
 

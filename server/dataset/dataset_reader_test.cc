@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -180,6 +181,22 @@ TEST_F(DatasetReaderTest, WrongTokenIdsAreRefusedByTheirRecord) {
   ExpectWrong(Ids({1, -1, 300}), UploadFormat::kTokenIds, "record 3 is 300");
   ExpectWrong(Ids({1, -2}), UploadFormat::kTokenIds, "record 2 is -2");
   ExpectWrong(Ids({1}) + "ab", UploadFormat::kTokenIds, "multiple of 4");
+}
+
+TEST_F(DatasetReaderTest, CanBeCancelledAmongDocumentsThatAreEmpty) {
+  std::string lines;
+  while (lines.size() < 3 * kMiB) lines += "{\"text\": \"\"}\n";
+  const std::string separators = Ids(std::vector<int32_t>(kMiB, -1));
+  for (const auto& [content, format] :
+       {std::make_pair(lines, UploadFormat::kJsonLines),
+        std::make_pair(separators, UploadFormat::kTokenIds)}) {
+    int num_asked = 0;
+    const absl::Status status =
+        InspectDataset(Write(content), format, kVocabSize, [&num_asked] {
+          return ++num_asked == 3;
+        }).status();
+    EXPECT_TRUE(absl::IsCancelled(status)) << status;
+  }
 }
 
 TEST_F(DatasetReaderTest, InspectionCounts) {

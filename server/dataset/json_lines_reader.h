@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "base/file/sequential_file.h"
+#include "server/dataset/dataset_blocks.h"
 #include "server/dataset/dataset_reader.h"
 
 namespace seer {
@@ -20,7 +20,7 @@ class JsonLinesReader final : public DatasetReader {
  public:
   static constexpr size_t kMaxLineBytes = size_t{16} << 20;
 
-  explicit JsonLinesReader(SequentialFile file) : file_(std::move(file)) {}
+  explicit JsonLinesReader(DatasetBlocks file) : file_(std::move(file)) {}
 
   absl::StatusOr<bool> Next(Document& document) override;
 
@@ -29,7 +29,7 @@ class JsonLinesReader final : public DatasetReader {
   absl::StatusOr<bool> NextLine(absl::string_view& line);
   absl::Status Wrong(absl::string_view problem) const;
 
-  SequentialFile file_;
+  DatasetBlocks file_;
   std::string ahead_;  // read; lines before `position_` are done with
   size_t position_ = 0;
   int64_t num_lines_ = 0;  // the number of the last line

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "base/file/sequential_file.h"
+#include "server/dataset/dataset_blocks.h"
 #include "server/dataset/dataset_reader.h"
 
 namespace seer {
@@ -16,12 +16,12 @@ namespace seer {
 // and most other files do.
 class TextReader final : public DatasetReader {
  public:
-  explicit TextReader(SequentialFile file) : file_(std::move(file)) {}
+  explicit TextReader(DatasetBlocks file) : file_(std::move(file)) {}
 
   absl::StatusOr<bool> Next(Document& document) override;
 
  private:
-  SequentialFile file_;
+  DatasetBlocks file_;
   std::string ahead_;      // read, not yet given
   int64_t num_given_ = 0;  // bytes
   bool at_end_ = false;    // all of the file is read

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "base/file/sequential_file.h"
+#include "server/dataset/dataset_blocks.h"
 #include "server/dataset/dataset_reader.h"
 
 namespace seer {
@@ -15,7 +15,7 @@ namespace seer {
 // Little-endian int32 ids in [0, vocab_size), with -1 between two documents.
 class TokenIdReader final : public DatasetReader {
  public:
-  TokenIdReader(SequentialFile file, int32_t vocab_size)
+  TokenIdReader(DatasetBlocks file, int32_t vocab_size)
       : file_(std::move(file)), vocab_size_(vocab_size) {}
 
   absl::StatusOr<bool> Next(Document& document) override;
@@ -25,7 +25,7 @@ class TokenIdReader final : public DatasetReader {
   absl::StatusOr<bool> Peek(int32_t& record);
   void Pass() { position_ += sizeof(int32_t), ++num_passed_; }
 
-  SequentialFile file_;
+  DatasetBlocks file_;
   const int32_t vocab_size_;
   std::string block_;
   size_t position_ = 0;     // in the block, bytes

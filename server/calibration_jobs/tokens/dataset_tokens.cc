@@ -68,8 +68,8 @@ absl::StatusOr<std::shared_ptr<const TokenFile>> TokenizeDataset(
   if (is_text) {
     SEER_ASSIGN_OR_RETURN(marks, MarksOf(tokenizer));
   }
-  auto reader =
-      DatasetReader::Open(dataset.path, dataset.format, options.vocab_size);
+  auto reader = DatasetReader::Open(dataset.path, dataset.format,
+                                    options.vocab_size, cancelled);
   if (!reader.ok()) return OfReader(reader.status());
   SEER_ASSIGN_OR_RETURN(ScratchFile file, ScratchFile::OnDisk(options.folder));
   Document document;

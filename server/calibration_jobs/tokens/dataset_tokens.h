@@ -38,9 +38,10 @@ struct TokenizingOptions {
 // tokens that they spell left as text, and marked; token ids as they are, since
 // whoever made them knows their marks. Takes memory for a part of a document,
 // whatever the dataset's size.
-// CANCELLED: `cancelled`, asked for each part, said so. FAILED_PRECONDITION,
-// DATASET_DAMAGED: the file is not what it was, or holds ids that the model has
-// not. Errors of ScratchFile; INTERNAL also where the dataset cannot be read.
+// CANCELLED: `cancelled`, asked for each part and MiB, said so.
+// FAILED_PRECONDITION, DATASET_DAMAGED: the file is not what it was, or holds
+// ids that the model has not. Errors of ScratchFile; INTERNAL also where the
+// dataset cannot be read.
 absl::StatusOr<std::shared_ptr<const TokenFile>> TokenizeDataset(
     const Dataset& dataset, const Tokenizer& tokenizer,
     const TokenizingOptions& options, const std::function<bool()>& cancelled);

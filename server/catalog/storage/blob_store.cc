@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -76,10 +77,12 @@ class File {
     }
     return absl::OkStatus();
   }
-  absl::StatusOr<std::string> Digest() const {
+  absl::StatusOr<std::string> Digest(
+      const std::function<bool()>& cancelled) const {
     Sha256 digest;
     std::vector<uint8_t> buffer(kReadBytes);
     for (int64_t offset = 0;;) {
+      if (cancelled && cancelled()) return absl::CancelledError("cancelled");
       if (FaultPoint("blob.read")) return Error("read");
       const ssize_t size = pread(fd_, buffer.data(), buffer.size(), offset);
       if (size < 0) {
@@ -158,13 +161,14 @@ absl::Status BlobStore::Publish(absl::string_view id) {
 }
 
 absl::Status BlobStore::Seal(absl::string_view id, int64_t size,
-                             absl::string_view sha256) {
+                             absl::string_view sha256,
+                             const std::function<bool()>& cancelled) {
   const bool whole = access(PathOf(id).c_str(), F_OK) == 0;
   {
     const File file(whole ? PathOf(id) : PartialPath(id), O_RDWR);
     if (!file.is_open()) return file.Error("open");
     SEER_ASSIGN_OR_RETURN(const int64_t file_size, file.Size());
-    SEER_ASSIGN_OR_RETURN(const std::string digest, file.Digest());
+    SEER_ASSIGN_OR_RETURN(const std::string digest, file.Digest(cancelled));
     if (file_size != size || digest != sha256) {
       return WithReason(absl::FailedPreconditionError(
                             "the content has another SHA-256 than it should"),
@@ -216,7 +220,7 @@ absl::StatusOr<int64_t> BlobStore::WholeSize(absl::string_view id) const {
 absl::StatusOr<std::string> BlobStore::DigestOf(absl::string_view id) const {
   const File file(PathOf(id), O_RDONLY);
   if (!file.is_open()) return file.Error("open");
-  return file.Digest();
+  return file.Digest(/*cancelled=*/nullptr);
 }
 
 absl::StatusOr<std::vector<BlobStore::Entry>> BlobStore::List() const {

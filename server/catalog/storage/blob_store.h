@@ -2,6 +2,7 @@
 #define SEER_SERVER_CATALOG_STORAGE_BLOB_STORE_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -43,9 +44,11 @@ class BlobStore {
   // Makes a partial blob whole, on disk, if its content has this size (bytes)
   // and digest (SHA-256, 64 lowercase hex digits); does nothing to one that is
   // whole and has. Reads all of it. FAILED_PRECONDITION, reason
-  // SHA256_MISMATCH: another content; nothing has changed.
+  // SHA256_MISMATCH: another content. CANCELLED: `cancelled`, asked about every
+  // MiB if it is set, said so. After both nothing has changed.
   absl::Status Seal(absl::string_view id, int64_t size,
-                    absl::string_view sha256);
+                    absl::string_view sha256,
+                    const std::function<bool()>& cancelled = nullptr);
 
   // Makes a whole blob of `pieces` one after the other: all or nothing, on disk
   // when this returns OK. Returns its SHA-256. An error removes what there is.

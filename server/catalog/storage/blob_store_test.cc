@@ -116,6 +116,18 @@ TEST_F(BlobStoreTest, OtherContentIsNotSealed) {
   EXPECT_THAT(Listed(), UnorderedElementsAre("a:5"));
 }
 
+TEST_F(BlobStoreTest, SealingCanBeCancelled) {
+  const std::string content(size_t{3} << 20, 'x');
+  ASSERT_TRUE(store_.Append("a", 0, content).ok());
+  int num_asked = 0;
+  const auto cancelled = [&num_asked] { return ++num_asked == 2; };
+  EXPECT_TRUE(
+      absl::IsCancelled(store_.Seal("a", 3 << 20, Digest(content), cancelled)));
+  EXPECT_EQ(num_asked, 2);  // and not read on
+  EXPECT_THAT(Listed(), UnorderedElementsAre("a:3145728"));
+  EXPECT_TRUE(store_.Seal("a", 3 << 20, Digest(content), cancelled).ok());
+}
+
 TEST_F(BlobStoreTest, PutsAllOrNothing) {
   EXPECT_EQ(store_.Put("a", {"one ", "", "two"}).value(), Digest("one two"));
   EXPECT_EQ(Read("a"), "one two");
