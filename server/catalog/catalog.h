@@ -76,7 +76,8 @@ class Catalog {
   // the upload of an earlier call with the same request_id, while that exists.
   // INVALID_ARGUMENT: that one was another upload. RESOURCE_EXHAUSTED:
   // QUOTA_UPLOADS, QUOTA_BYTES, and QUOTA_DATASETS or QUOTA_GATE_SETS, which
-  // uploads and gate sets of jobs to come count against too.
+  // uploads and gate sets of jobs to come count against too. Forgets the oldest
+  // ended uploads beyond options.max_ended_uploads.
   absl::StatusOr<Upload> CreateUpload(const NewUpload& spec, absl::Time now);
 
   // Writes `bytes` at `offset`, the end of what was written before, or the

@@ -12,6 +12,7 @@ absl::Status CatalogOptions::Validate() const {
   status.Update(InRange("max_total_bytes", max_total_bytes, 1, kMaxBytes));
   status.Update(InRange("max_upload_bytes", max_upload_bytes, 1, kMaxBytes));
   status.Update(InRange("max_open_uploads", max_open_uploads, 1, kMaxCount));
+  status.Update(InRange("max_ended_uploads", max_ended_uploads, 1, kMaxCount));
   status.Update(InRange("max_datasets", max_datasets, 1, kMaxCount));
   status.Update(InRange("max_gate_sets", max_gate_sets, 1, kMaxCount));
   status.Update(

@@ -22,6 +22,7 @@ struct CatalogOptions {
   int64_t max_upload_bytes = int64_t{16} << 30;
   // All in [1, 1,000,000].
   int64_t max_open_uploads = 16;
+  int64_t max_ended_uploads = 1000;
   int64_t max_datasets = 1000;
   int64_t max_gate_sets = 1000;
   int64_t max_unfinished_jobs = 100;
@@ -34,7 +35,8 @@ struct CatalogOptions {
   // the disk is full: [0, 2^30].
   int64_t disk_reserve_bytes = int64_t{1} << 20;
   // Uploads that nothing was written to for so long, nor sealed, expire; ended
-  // ones are forgotten then. At least a second.
+  // ones are forgotten then, if max_ended_uploads have not ended since. At
+  // least a second.
   absl::Duration upload_lifetime = absl::Hours(24);
 
   // INVALID_ARGUMENT, naming the option that is out of range.

@@ -95,6 +95,13 @@ absl::StatusOr<Upload> Catalog::CreateUpload(const NewUpload& spec,
   Transaction transaction(*database_, "upload.create");
   SEER_RETURN_IF_ERROR(transaction.status());
   SEER_RETURN_IF_ERROR(Insert(*database_, row));
+  SEER_RETURN_IF_ERROR(
+      Query(*database_,
+            "DELETE FROM uploads WHERE seq IN (SELECT seq FROM uploads WHERE "
+            "blob IS NULL ORDER BY expire_time DESC, seq DESC LIMIT -1 OFFSET "
+            "?)",
+            options_.max_ended_uploads)
+          .Run());
   SEER_RETURN_IF_ERROR(transaction.Commit());
   return row.record;
 }

@@ -338,6 +338,25 @@ TEST(UploadQuotasTest, OpenUploads) {
   EXPECT_TRUE(catalog->CreateUpload(next, kNow).ok());
 }
 
+TEST(UploadMemoryTest, ForgetsTheOldestThatEnded) {
+  CatalogOptions options;
+  options.max_ended_uploads = 1;
+  TemporaryCatalog catalog(options);
+  const std::string open = catalog.AddUpload(UploadKind::kDataset, "open");
+  std::vector<std::string> ended;
+  for (const char* content : {"a", "b"}) {
+    ended.push_back(catalog.AddUpload(UploadKind::kDataset, content));
+  }
+  for (const int i : {1, 0}) {  // the second ends first
+    const absl::Time now = kNow + absl::Seconds(1 - i);
+    ASSERT_TRUE(catalog->FailUpload(ended[i], {"X", ""}, now).ok());
+  }
+  catalog.AddUpload(UploadKind::kDataset, "next");
+  EXPECT_TRUE(absl::IsNotFound(catalog->GetUpload(ended[1]).status()));
+  EXPECT_TRUE(catalog->GetUpload(ended[0]).ok());
+  EXPECT_TRUE(catalog->GetUpload(open).ok());
+}
+
 TEST(UploadSyncTest, CommitsByItself) {
   CatalogOptions options;
   options.sync_bytes = 4;
