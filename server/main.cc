@@ -192,7 +192,9 @@ ABSL_FLAG(
     "Folder of what is uploaded, calibrated and rolled out; made where it "
     "is missing. Empty: none of that, and no admin port.");
 ABSL_FLAG(int64_t, max_state_mib, CatalogOptions().max_total_bytes >> 20,
-          "MiB of all that --state_dir keeps; uploads beyond are refused.");
+          "MiB of all that --state_dir keeps; uploads beyond are refused. What "
+          "a calibration job takes while it runs, 4 bytes a token of its "
+          "dataset, is not counted.");
 ABSL_FLAG(int64_t, max_upload_mib, CatalogOptions().max_upload_bytes >> 20,
           "MiB of one upload.");
 ABSL_FLAG(int64_t, max_open_uploads, CatalogOptions().max_open_uploads,
