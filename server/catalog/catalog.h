@@ -275,8 +275,9 @@ class Catalog {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Removes a blob that no row has; where that fails the next Open sweeps it.
   void Drop(const std::string& blob);
-  // The result of `change`, which frees space; of a second try, with the disk's
-  // reserve given back to it, where it was full. Drop takes the reserve again.
+  // The result of `change`, which frees space or cannot wait for it; of a
+  // second try, with the disk's reserve given back to it, where it was full.
+  // Drop takes the reserve again.
   absl::Status Freeing(const std::function<absl::Status()>& change);
   // Of a change that failed: drops what it would have named, unless its commit
   // may yet turn out to be done; then the next Open sees.
@@ -320,6 +321,9 @@ class Catalog {
   void NoteUnusable(const GateSetRow& row, const Failure& damage)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckActivatable(absl::string_view model, const std::string& id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What a rollback makes of `rollout`.
+  absl::StatusOr<Rollout> RolledBack(absl::string_view model, Rollout rollout)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Rollout> Write(absl::string_view model, RevisionRow row,
                                 absl::Time now)

@@ -139,6 +139,33 @@ TEST_F(CatalogDiskTest, DeletingHasTheReserve) {
   SetLogSink(nullptr);
 }
 
+TEST_F(CatalogDiskTest, ARollbackHasTheReserve) {
+  RolloutChange change;
+  for (const char* gate : {"gate a", "gate b"}) {
+    change.stable = catalog_.AddGateSet(gate);
+    change.etag = catalog_->GetRollout("m").value().etag;
+    ASSERT_TRUE(catalog_->UpdateRollout("m", change, TestTime()).ok());
+  }
+  const Rollout before = catalog_->GetRollout("m").value();
+  change.stable = before.previous;
+  change.etag = before.etag;
+  reserve = catalog_.options().folder + "/reserve";
+  SetLogSink([](absl::string_view) {});
+  SetFaultHook(&FailWhileReserved);
+  EXPECT_EQ(
+      ReasonTextOf(catalog_->UpdateRollout("m", change, TestTime()).status()),
+      "DISK_FULL");
+  EXPECT_TRUE(std::filesystem::exists(reserve));
+  const absl::StatusOr<Rollout> back =
+      catalog_->RollBack("m", before.etag, false, TestTime());
+  SetFaultHook(nullptr);
+  SetLogSink(nullptr);
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(back->stable, before.previous);
+  EXPECT_EQ(back->previous, before.stable);
+  EXPECT_EQ(catalog_->GetRollout("m").value().etag, back->etag);
+}
+
 // Runs in a child, which alone sees what it mounts. Returns the line of the
 // first expectation that did not hold, 0 for none.
 int LiveOnASmallDisk(const std::string& folder) {

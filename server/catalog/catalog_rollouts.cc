@@ -133,27 +133,39 @@ absl::StatusOr<Rollout> Catalog::UpdateRollout(absl::string_view model,
 absl::StatusOr<Rollout> Catalog::RollBack(absl::string_view model,
                                           absl::string_view etag,
                                           bool validate_only, absl::Time now) {
-  MutexLock lock(&mutex_);
-  SEER_ASSIGN_OR_RETURN(const RevisionRow last,
-                        LastRevision(*database_, model));
-  Rollout next = last.record.rollout;
-  if (!etag.empty()) SEER_RETURN_IF_ERROR(CheckEtag(etag, next));
-  if (!next.canary.empty()) {
-    next.canary.clear();
-    next.canary_fraction = 0;
-  } else {
-    if (next.stable.empty() && next.previous.empty()) {
-      return Refusal(absl::StatusCode::kFailedPrecondition,
-                     "NOTHING_TO_ROLL_BACK", "no gate set was ever stable");
-    }
-    if (!next.previous.empty()) {
-      SEER_RETURN_IF_ERROR(CheckActivatable(model, next.previous));
-    }
-    std::swap(next.stable, next.previous);
+  Rollout next;
+  SEER_RETURN_IF_ERROR(Freeing([&]() -> absl::Status {
+    MutexLock lock(&mutex_);
+    SEER_ASSIGN_OR_RETURN(const RevisionRow last,
+                          LastRevision(*database_, model));
+    const Rollout& current = last.record.rollout;
+    if (!etag.empty()) SEER_RETURN_IF_ERROR(CheckEtag(etag, current));
+    SEER_ASSIGN_OR_RETURN(next, RolledBack(model, current));
+    if (validate_only) return absl::OkStatus();
+    SEER_ASSIGN_OR_RETURN(
+        next,
+        Write(model, {last.seq, {next, RolloutCause::kRollback, ""}}, now));
+    return absl::OkStatus();
+  }));
+  return next;
+}
+
+absl::StatusOr<Rollout> Catalog::RolledBack(absl::string_view model,
+                                            Rollout rollout) {
+  if (!rollout.canary.empty()) {
+    rollout.canary.clear();
+    rollout.canary_fraction = 0;
+    return rollout;
   }
-  if (validate_only) return next;
-  return Write(model,
-               {last.seq, {std::move(next), RolloutCause::kRollback, ""}}, now);
+  if (rollout.stable.empty() && rollout.previous.empty()) {
+    return Refusal(absl::StatusCode::kFailedPrecondition,
+                   "NOTHING_TO_ROLL_BACK", "no gate set was ever stable");
+  }
+  if (!rollout.previous.empty()) {
+    SEER_RETURN_IF_ERROR(CheckActivatable(model, rollout.previous));
+  }
+  std::swap(rollout.stable, rollout.previous);
+  return rollout;
 }
 
 absl::StatusOr<Rollout> Catalog::FallBack(absl::string_view model,
