@@ -96,6 +96,8 @@ absl::Status Catalog::VerifyGateSet(absl::string_view id) {
     const absl::StatusOr<std::string> digest = blobs_.DigestOf(read.blob);
     std::optional<Failure> found;
     if (absl::IsNotFound(digest.status())) {
+      // Of a folder that cannot be read it is not known.
+      SEER_RETURN_IF_ERROR(blobs_.List().status());
       found = Failure{"MISSING", "its file is missing"};
     } else {
       SEER_RETURN_IF_ERROR(digest.status());

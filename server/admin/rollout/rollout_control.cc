@@ -19,6 +19,12 @@ bool IsUnusable(const absl::Status& status) {
   return absl::IsFailedPrecondition(status) || absl::IsNotFound(status);
 }
 
+// Whether `next` is `now`, of the same revision.
+bool IsServedAs(const Rollout& next, const Rollout& now) {
+  return next.etag == now.etag && next.stable == now.stable &&
+         next.canary == now.canary;
+}
+
 bool IsOfCaller(const absl::Status& status) {
   return absl::IsInvalidArgument(status) || absl::IsNotFound(status) ||
          absl::IsFailedPrecondition(status) || absl::IsAborted(status);
@@ -64,26 +70,31 @@ absl::Status RolloutControl::Restore(absl::Time now) {
   SEER_ASSIGN_OR_RETURN(const Rollout wanted, catalog_->GetRollout(model_));
   // Nothing is submitted yet, so --gate_set's may make room.
   SEER_RETURN_IF_ERROR(gates_->SetRouting(GateRouting()));
-  std::set<std::string> unusable;
-  std::string message;
+  UnusableSets unusable;
   for (const std::string& id :
        {wanted.stable, wanted.canary, wanted.previous}) {
-    if (id.empty() || unusable.count(id) != 0) continue;
+    if (id.empty() || unusable.all.count(id) != 0) continue;
     // The previous one is there for comfort, unless it has to serve.
     const bool serves =
-        id != wanted.previous || unusable.count(wanted.stable) != 0;
+        id != wanted.previous || unusable.all.count(wanted.stable) != 0;
     const absl::Status loaded = Load(id, wanted, /*may_evict=*/serves);
     if (loaded.ok()) continue;
     if (absl::IsResourceExhausted(loaded) && !serves) continue;
     if (!IsUnusable(loaded)) return loaded;
-    unusable.insert(id);
-    absl::StrAppend(&message, message.empty() ? "" : "; ", id, ": ",
-                    loaded.message());
+    unusable.all.insert(id);
+    if (IsDamaged(id)) unusable.damaged.insert(id);
+    absl::StrAppend(&unusable.message, unusable.message.empty() ? "" : "; ", id,
+                    ": ", loaded.message());
   }
   const Rollout rollout =
-      unusable.empty() ? wanted : FallBack(wanted, unusable, message, now);
+      unusable.all.empty() ? wanted : FallBack(wanted, unusable, now);
   SEER_RETURN_IF_ERROR(LoadFlags(rollout));
   const GateRouting routing = RoutingOf(rollout);
+  if (!flag_gate_set_.empty() && routing.stable != flag_gate_set_) {
+    Log(LogLevel::kWarning,
+        "--gate_set is not used: the rollout has a stable gate set",
+        {{"gate_set", flag_gate_set_}, {"stable", routing.stable}});
+  }
   Log(LogLevel::kInfo, "gate sets restored",
       {{"stable", routing.stable},
        {"canary", routing.canary},
@@ -92,63 +103,82 @@ absl::Status RolloutControl::Restore(absl::Time now) {
   return Follow(rollout);
 }
 
+bool RolloutControl::IsDamaged(const std::string& id) {
+  const absl::StatusOr<GateSetRecord> gate_set = catalog_->GetGateSet(id);
+  return gate_set.ok() ? gate_set->damage.has_value()
+                       : absl::IsNotFound(gate_set.status());
+}
+
 Rollout RolloutControl::FallBack(const Rollout& wanted,
-                                 const std::set<std::string>& unusable,
-                                 const std::string& message, absl::Time now) {
+                                 const UnusableSets& unusable, absl::Time now) {
   Log(LogLevel::kError, "gate sets of the rollout cannot be served",
-      {{"problem", message}});
+      {{"problem", unusable.message}});
   metrics_->CountActivation(ActivationResult::kFallback);
+  if (unusable.damaged.empty()) return WithoutUnusable(wanted, unusable.all);
   const absl::StatusOr<Rollout> fallen =
-      catalog_->FallBack(model_, unusable, message, now);
-  if (fallen.ok()) return *fallen;
-  Log(LogLevel::kError, "the fallback is served, and could not be written down",
-      {{"error", fallen.status().ToString()}});
-  return WithoutUnusable(wanted, unusable);
+      catalog_->FallBack(model_, unusable.damaged, unusable.message, now);
+  if (!fallen.ok()) {
+    Log(LogLevel::kError,
+        "the fallback is served, and could not be written down",
+        {{"error", fallen.status().ToString()}});
+  }
+  return WithoutUnusable(fallen.ok() ? *fallen : wanted, unusable.all);
 }
 
 absl::StatusOr<Rollout> RolloutControl::Update(const RolloutChange& change,
                                                absl::Time now) {
   MutexLock lock(&mutex_);
-  return Counted(Change(change.validate_only,
-                        [&](bool validate_only) {
-                          RolloutChange asked = change;
-                          asked.validate_only = validate_only;
-                          return catalog_->UpdateRollout(model_, asked, now);
-                        }),
-                 change.validate_only);
+  return Change({change.validate_only, /*is_rollback=*/false},
+                [&](bool validate_only) {
+                  RolloutChange asked = change;
+                  asked.validate_only = validate_only;
+                  return catalog_->UpdateRollout(model_, asked, now);
+                });
 }
 
 absl::StatusOr<Rollout> RolloutControl::RollBack(absl::string_view etag,
                                                  bool validate_only,
                                                  absl::Time now) {
   MutexLock lock(&mutex_);
-  return Counted(Change(validate_only,
-                        [&](bool only) {
-                          return catalog_->RollBack(model_, etag, only, now);
-                        }),
-                 validate_only);
+  return Change({validate_only, /*is_rollback=*/true}, [&](bool only) {
+    return catalog_->RollBack(model_, etag, only, now);
+  });
 }
 
-absl::StatusOr<Rollout> RolloutControl::Counted(absl::StatusOr<Rollout> result,
-                                                bool validate_only) {
-  if (!validate_only) {
-    metrics_->CountActivation(result.ok() ? ActivationResult::kOk
-                              : IsOfCaller(result.status())
+absl::StatusOr<Rollout> RolloutControl::Change(const Manner& manner,
+                                               const Write& write) {
+  const Rollout before = serving_;
+  absl::StatusOr<Rollout> result = Apply(manner, write);
+  // What is asked for again and served already is no change.
+  if (manner.validate_only || (result.ok() && IsServedAs(*result, before))) {
+    return result;
+  }
+  if (!result.ok()) {
+    metrics_->CountActivation(IsOfCaller(result.status())
                                   ? ActivationResult::kRefused
                                   : ActivationResult::kFailed);
+    return result;
   }
+  metrics_->CountActivation(ActivationResult::kOk);
+  const GateRouting routing = RoutingOf(*result);
+  Log(LogLevel::kInfo, "the rollout has changed",
+      {{"stable", routing.stable},
+       {"canary", routing.canary},
+       {"canary_fraction", routing.canary_fraction},
+       {"previous", result->previous},
+       {"etag", result->etag}});
   return result;
 }
 
-absl::StatusOr<Rollout> RolloutControl::Change(bool validate_only,
-                                               const Write& write) {
+absl::StatusOr<Rollout> RolloutControl::Apply(const Manner& manner,
+                                              const Write& write) {
   SEER_ASSIGN_OR_RETURN(const Rollout next, write(/*validate_only=*/true));
   const GateRouting routing = RoutingOf(next);
   if (!routing.canary.empty() && routing.canary == routing.stable) {
     return InvalidField("canary", "is the stable gate set");
   }
-  absl::Status prepared = Prepare(next, validate_only);
-  if (validate_only) {
+  absl::Status prepared = Prepare(next, manner);
+  if (manner.validate_only) {
     SEER_RETURN_IF_ERROR(prepared);
     return next;
   }
@@ -158,26 +188,24 @@ absl::StatusOr<Rollout> RolloutControl::Change(bool validate_only,
   const absl::Status followed = Follow(written.ok() ? *written : serving_);
   SEER_RETURN_IF_ERROR(written.status());
   SEER_RETURN_IF_ERROR(followed);
-  Log(LogLevel::kInfo, "the rollout has changed",
-      {{"stable", routing.stable},
-       {"canary", routing.canary},
-       {"canary_fraction", routing.canary_fraction},
-       {"previous", written->previous},
-       {"etag", written->etag}});
   return written;
 }
 
-absl::Status RolloutControl::Prepare(const Rollout& next, bool validate_only) {
+absl::Status RolloutControl::Prepare(const Rollout& next,
+                                     const Manner& manner) {
   for (const std::string& id : {next.stable, next.canary}) {
-    const bool serves = id == serving_.stable || id == serving_.canary;
+    // A rollback is for when things go wrong, with the disk too: it takes what
+    // it finds on the device.
+    const bool trusted =
+        manner.is_rollback || id == serving_.stable || id == serving_.canary;
     if (id.empty() ||
-        (serves && installed_.count(GateSetName(model_, id)) != 0)) {
+        (trusted && installed_.count(GateSetName(model_, id)) != 0)) {
       continue;
     }
-    SEER_RETURN_IF_ERROR(validate_only ? Check(id)
-                                       : Load(id, next, /*may_evict=*/true));
+    SEER_RETURN_IF_ERROR(
+        manner.validate_only ? Check(id) : Load(id, next, /*may_evict=*/true));
   }
-  return validate_only ? absl::OkStatus() : LoadFlags(next);
+  return manner.validate_only ? absl::OkStatus() : LoadFlags(next);
 }
 
 absl::Status RolloutControl::Verify(const std::string& id) {
@@ -324,6 +352,11 @@ bool RolloutControl::MakeRoom() {
   MutexLock lock(&mutex_);
   return RemoveUnneeded(serving_, {GateSetName(model_, serving_.previous)}) ||
          RemoveUnneeded(serving_, {});
+}
+
+bool RolloutControl::Keeps(const std::string& name) {
+  MutexLock lock(&mutex_);
+  return installed_.count(name) != 0;
 }
 
 void RolloutControl::ShowPrevious(const Rollout& rollout) {

@@ -31,17 +31,20 @@ class RolloutControl {
                  std::string model, std::string flag_file);
 
   // At start, before the first request: loads what the catalog says and routes
-  // to it. What is damaged or does not load is taken out of the rollout,
-  // loudly: see Catalog::FallBack. A catalog of other models only is logged as
-  // an error, since the id may have changed by mistake. Errors are those of the
+  // to it. What does not load is not served, loudly. What is damaged is taken
+  // out of the rollout too: see Catalog::FallBack. A file that only cannot be
+  // read now, or that fits another model, stays in it for the next start, or
+  // for who activates it again. A catalog of other models only is logged as an
+  // error, since the id may have changed by mistake. Errors are those of the
   // catalog's rows and of an engine that has no room for the rollout
   // (RESOURCE_EXHAUSTED) or stops.
   absl::Status Restore(absl::Time now);
 
   // As Catalog::UpdateRollout and RollBack, and the engine follows: requests
   // submitted after the answer see it. With validate_only the gate sets are
-  // read and checked, not loaded. After an error requests use what they used
-  // before. FAILED_PRECONDITION: GATE_SET_INVALID, DAMAGED.
+  // read and checked, not loaded. A rollback reads no file of a gate set that
+  // is installed. After an error requests use what they used before.
+  // FAILED_PRECONDITION: GATE_SET_INVALID, DAMAGED.
   // RESOURCE_EXHAUSTED: GATE_SLOTS.
   absl::StatusOr<Rollout> Update(const RolloutChange& change, absl::Time now);
   absl::StatusOr<Rollout> RollBack(absl::string_view etag, bool validate_only,
@@ -58,6 +61,9 @@ class RolloutControl {
   // --gate_set, or the previous one. False: there was none.
   bool MakeRoom();
 
+  // Whether a gate set, by name, is on the device for the rollout.
+  bool Keeps(const std::string& name);
+
   // The gate set that a rollback would make stable; empty: there is none. Waits
   // for no change that is under way.
   struct PreviousSet {
@@ -72,13 +78,30 @@ class RolloutControl {
   // Writes the change, or only says what it would come to.
   using Write = std::function<absl::StatusOr<Rollout>(bool validate_only)>;
 
-  // What is served without the unusable sets, written down if the disk lets.
-  Rollout FallBack(const Rollout& wanted, const std::set<std::string>& unusable,
-                   const std::string& message, absl::Time now);
-  absl::StatusOr<Rollout> Change(bool validate_only, const Write& write)
+  struct Manner {
+    bool validate_only = false;
+    bool is_rollback = false;
+  };
+  // What a start could not load, by id.
+  struct UnusableSets {
+    std::set<std::string> all;
+    std::set<std::string> damaged;  // of these, with wrong content or none
+    std::string message;
+  };
+
+  // Whether the catalog knows the gate set's content to be wrong or gone.
+  bool IsDamaged(const std::string& id);
+  // What is served without the unusable sets. That damaged ones are out of the
+  // rollout is written down, if the disk lets.
+  Rollout FallBack(const Rollout& wanted, const UnusableSets& unusable,
+                   absl::Time now);
+  // Apply, counted and logged if it changes anything.
+  absl::StatusOr<Rollout> Change(const Manner& manner, const Write& write)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<Rollout> Apply(const Manner& manner, const Write& write)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Loads or checks the gate sets that `next` routes to.
-  absl::Status Prepare(const Rollout& next, bool validate_only)
+  absl::Status Prepare(const Rollout& next, const Manner& manner)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // As Catalog::VerifyGateSet; one that the disk does not give is damaged too.
   absl::Status Verify(const std::string& id);
@@ -100,8 +123,6 @@ class RolloutControl {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ShowPrevious(const Rollout& rollout);
   GateRouting RoutingOf(const Rollout& rollout) const;
-  absl::StatusOr<Rollout> Counted(absl::StatusOr<Rollout> result,
-                                  bool validate_only);
   // What is wrong with a gate set that the engine did not take.
   absl::Status Unusable(const GateSetRecord& gate_set,
                         const absl::Status& status);

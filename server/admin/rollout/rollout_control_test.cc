@@ -36,6 +36,12 @@ int FailReads(const char* point) {
   return std::strcmp(point, "blob.read") == 0 ? EIO : 0;
 }
 
+int reads_to_fail = 0;
+int FailFirstReads(const char* point) {
+  const bool is_read = std::strcmp(point, "blob.read") == 0;
+  return is_read && --reads_to_fail >= 0 ? EIO : 0;
+}
+
 class RolloutControlTest : public testing::Test {
  protected:
   ~RolloutControlTest() override { SetFaultHook(nullptr); }
@@ -74,6 +80,18 @@ class RolloutControlTest : public testing::Test {
     return "models/m/gateSets/" + id;
   }
   std::vector<std::string> Installed() { return gates_->installed(); }
+  // Changes of the rollout that were counted as done.
+  double NumActivations() {
+    for (const auto& family : metrics_.registry().Collect()) {
+      if (family.name != "seer_gate_activations_total") continue;
+      for (const auto& metric : family.metric) {
+        for (const auto& label : metric.label) {
+          if (label.value == "ok") return metric.counter.value;
+        }
+      }
+    }
+    return -1;
+  }
 
   TemporaryCatalog catalog_;
   const std::string a_ = catalog_.AddGateSet("gate a");
@@ -142,6 +160,36 @@ TEST_F(RolloutControlTest, RollsBackAndForth) {
   ASSERT_TRUE(control_->RollBack("", false, kNow).ok());
   EXPECT_EQ(gates_->routing().stable, Name(b_));
   EXPECT_THAT(gates_->TakeCalls(), Not(testing::Contains("install " + a_)));
+}
+
+TEST_F(RolloutControlTest, ARollbackReadsNoFileOfWhatIsInstalled) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Set(a_).ok());
+  ASSERT_TRUE(Set(b_).ok());
+  // Nor does a job take the previous set away that comes to the same one.
+  YieldingGates gates(gates_.get(), control_.get());
+  ASSERT_TRUE(gates.Install(catalog_->GetGateSet(a_).value().path).ok());
+  ASSERT_TRUE(gates.Remove(Name(a_)).ok());
+  SetLogSink([](absl::string_view) {});
+  SetFaultHook(&FailReads);
+  EXPECT_TRUE(control_->RollBack("", true, kNow).ok());
+  EXPECT_TRUE(control_->RollBack("", false, kNow).ok());
+  EXPECT_EQ(gates_->routing().stable, Name(a_));
+  EXPECT_EQ(ReasonTextOf(Set(b_).status()), "DAMAGED") << "not a rollback";
+  SetFaultHook(nullptr);
+  SetLogSink({});
+}
+
+TEST_F(RolloutControlTest, AnUpdateThatChangesNothingIsNone) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Set(a_).ok());
+  EXPECT_EQ(NumActivations(), 1);
+  std::string log;
+  SetLogSink([&](absl::string_view line) { absl::StrAppend(&log, line); });
+  ASSERT_TRUE(Set(a_).ok());
+  SetLogSink({});
+  EXPECT_EQ(log, "");
+  EXPECT_EQ(NumActivations(), 1);
 }
 
 TEST_F(RolloutControlTest, AGateSetThatIsNotUsableChangesNothing) {
@@ -306,6 +354,45 @@ TEST_F(RolloutControlTest, AStartFallsBackLoudly) {
   EXPECT_THAT(revisions.value().items[0].message, HasSubstr(b_));
 }
 
+TEST_F(RolloutControlTest, WhatAStartCannotReadStaysInTheRollout) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Set(a_).ok());
+  ASSERT_TRUE(Set(b_, c_, 0.25).ok());
+  const std::string etag = Now().etag;
+  SetLogSink([](absl::string_view) {});
+  SetFaultHook(&FailFirstReads);
+  reads_to_fail = 1;
+  ASSERT_TRUE(Start().ok());
+  EXPECT_EQ(gates_->routing().stable, Name(a_));
+  EXPECT_EQ(gates_->routing().canary, Name(c_));
+  EXPECT_EQ(Now().stable, b_);
+  EXPECT_EQ(Now().etag, etag);
+  // Readable again, it serves once it is asked for.
+  ASSERT_TRUE(Set(b_, c_, 0.25).ok());
+  EXPECT_EQ(gates_->routing().stable, Name(b_));
+  reads_to_fail = 3;
+  ASSERT_TRUE(Start().ok());
+  EXPECT_EQ(gates_->routing().stable, "");
+  SetFaultHook(nullptr);
+  ASSERT_TRUE(Start().ok());
+  EXPECT_EQ(gates_->routing().stable, Name(b_));
+  EXPECT_EQ(gates_->routing().canary, Name(c_));
+  EXPECT_EQ(Now().etag, etag);
+  // So does what fits another model, but not what fits none.
+  for (const auto& [id, stays] :
+       {std::pair<std::string, bool>{catalog_.AddGateSet("other"), true},
+        {wrong_, false}}) {
+    RolloutChange change;
+    change.stable = id;
+    change.etag = Now().etag;
+    ASSERT_TRUE(catalog_->UpdateRollout("m", change, kNow).ok());
+    ASSERT_TRUE(Start().ok());
+    EXPECT_EQ(Now().stable == id, stays);
+    EXPECT_NE(gates_->routing().stable, Name(id));
+  }
+  SetLogSink({});
+}
+
 TEST_F(RolloutControlTest, TheFlagsGateSetServesWhileTheCatalogHasNone) {
   flag_file_ = catalog_->GetGateSet(c_).value().path;
   ASSERT_TRUE(Start(/*num_slots=*/2).ok());
@@ -324,7 +411,11 @@ TEST_F(RolloutControlTest, TheFlagsGateSetServesWhileTheCatalogHasNone) {
   EXPECT_EQ(ReasonTextOf(Set(a_, b_, 0.5).status()), "GATE_SLOTS");
   ASSERT_TRUE(Set(a_).ok());
   ASSERT_TRUE(Set(a_, b_, 0.5).ok());
+  std::string log;
+  SetLogSink([&](absl::string_view line) { absl::StrAppend(&log, line); });
   ASSERT_TRUE(Start(/*num_slots=*/2).ok());
+  SetLogSink({});
+  EXPECT_THAT(log, HasSubstr("--gate_set is not used"));
   EXPECT_THAT(Installed(), UnorderedElementsAre(Name(a_), Name(b_)));
   Overwrite(a_, "gate x");
   Overwrite(b_, "gate y");

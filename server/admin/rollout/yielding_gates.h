@@ -11,7 +11,8 @@
 namespace seer {
 
 // An engine's gate sets for calibration jobs, which measure new ones: where the
-// device is full, what is loaded for a quick rollback only makes room.
+// device is full, what is loaded for a quick rollback only makes room. A set
+// that the rollout has too, as where a job is repeated, stays installed for it.
 class YieldingGates final : public GateControl {
  public:
   // Both are borrowed.
@@ -30,7 +31,7 @@ class YieldingGates final : public GateControl {
     return facts;
   }
   absl::Status Remove(const std::string& name) override {
-    return gates_->Remove(name);
+    return rollouts_->Keeps(name) ? absl::OkStatus() : gates_->Remove(name);
   }
   absl::Status SetRouting(const GateRouting& routing) override {
     return gates_->SetRouting(routing);
