@@ -1,6 +1,7 @@
 #include "server/admin/gate_admin_service.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -18,6 +19,22 @@ namespace {
 // The disk is one; a second thread goes on while one waits for a sync.
 constexpr int kNumWorkers = 2;
 constexpr int kNumSlowWorkers = 2;
+
+// What rolling back and cancelling take, from the first look to the act.
+constexpr const char* kUrgentMethods[] = {
+    "GetGateRollout", "RollbackGateRollout", "CancelCalibrationJob"};
+
+AdminCallKind KindOf(absl::string_view method) {
+  const auto* const end = std::end(kUrgentMethods);
+  return std::find(std::begin(kUrgentMethods), end, method) == end
+             ? AdminCallKind::kPlain
+             : AdminCallKind::kUrgent;
+}
+
+// A pool with so many places never refuses a call.
+size_t MostTasks(const GateAdminService::Options& options) {
+  return static_cast<size_t>(options.max_calls) + AdminCalls::kMaxUrgentCalls;
+}
 
 // How gRPC numbers a method: by its place in the .proto file.
 int IndexOf(const char* method) {
@@ -42,7 +59,8 @@ class RefusedWatch final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
  public:
   RefusedWatch(const AdminCallParts& parts,
                grpc::CallbackServerContext* context)
-      : AdminCall(parts, "WatchCalibrationJob", context) {}
+      : AdminCall(parts, "WatchCalibrationJob", context,
+                  AdminCallKind::kWatch) {}
   void Begin() {
     absl::Status status = Enter();
     Finish(End(status.ok() ? NoJobs() : std::move(status)));
@@ -76,8 +94,9 @@ GateAdminService::GateAdminService(const Parts& parts, const Options& options)
       uploads_(parts.catalog, parts.gates, parts.model, parts.vocab_size),
       gate_sets_(parts.catalog, parts.rollouts, parts.model),
       write_parts_{parts.catalog, &writers_, &workers_, parts.metrics},
-      workers_(kNumWorkers, static_cast<size_t>(options.max_calls)),
-      slow_workers_(kNumSlowWorkers, static_cast<size_t>(options.max_calls)) {
+      workers_(kNumWorkers, MostTasks(options)),
+      slow_workers_(kNumSlowWorkers, MostTasks(options)),
+      rollout_worker_(1, MostTasks(options)) {
   ServeUploads();
   ServeGateSets();
   ServeJobs();
@@ -103,8 +122,8 @@ void GateAdminService::ServeUnary(const char* method, WorkerPool& workers,
           [this, method, &workers, work](grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer* request,
                                          grpc::ByteBuffer* response) {
-            auto* call = new UnaryAdminCall(call_parts_, method, context,
-                                            *request, response, work);
+            auto* call = new UnaryAdminCall(call_parts_, method, KindOf(method),
+                                            context, *request, response, work);
             call->Begin(workers);
             return call;
           }));
@@ -146,8 +165,9 @@ void GateAdminService::ServeGateSets() {
   Serve("DeleteGateSet", workers_, &gate_sets_, &M::DeleteGateSet);
   Serve("ValidateGateSet", slow_workers_, &gate_sets_, &M::ValidateGateSet);
   Serve("GetGateRollout", workers_, &gate_sets_, &M::GetGateRollout);
-  Serve("UpdateGateRollout", slow_workers_, &gate_sets_, &M::UpdateGateRollout);
-  Serve("RollbackGateRollout", slow_workers_, &gate_sets_,
+  Serve("UpdateGateRollout", rollout_worker_, &gate_sets_,
+        &M::UpdateGateRollout);
+  Serve("RollbackGateRollout", rollout_worker_, &gate_sets_,
         &M::RollbackGateRollout);
   Serve("ListGateRolloutRevisions", workers_, &gate_sets_,
         &M::ListGateRolloutRevisions);

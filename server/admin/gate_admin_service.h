@@ -35,7 +35,8 @@ class GateAdminService final : public v1::GateAdminService::Service {
   struct Options {
     AdminAccessOptions access;
     // Calls at once; more are RESOURCE_EXHAUSTED. Bounds the memory they hold
-    // to as many MiB. [1, 4096].
+    // to as many MiB. [1, 4096]. As many watches of jobs may be beside them,
+    // and a few calls that read the rollout, roll it back or cancel a job.
     int max_calls = 64;
     // A stream that waits for its client for so long is cancelled: it would
     // keep others from its upload. At least a second.
@@ -93,10 +94,12 @@ class GateAdminService final : public v1::GateAdminService::Service {
   CondVar stopped_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
-  // Below what they work with. `slow_workers_` read whole files and wait for
-  // the engine; nobody else waits behind that.
+  // Below what they work with. `slow_workers_` read whole files, of gigabytes;
+  // nobody else waits behind that. `rollout_worker_` changes the rollout, which
+  // is one change at a time.
   WorkerPool workers_;
   WorkerPool slow_workers_;
+  WorkerPool rollout_worker_;
   std::thread sweeper_;
 };
 

@@ -1,16 +1,21 @@
 // GateAdminService over a real connection, a real catalog and gates on paper.
 #include "server/admin/gate_admin_service.h"
 
+#include <atomic>
+#include <chrono>
+#include <cstring>
 #include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/crc32c.h"
+#include "base/fault_point.h"
 #include "base/logging.h"
 #include "gmock/gmock.h"
 #include "google/rpc/error_details.pb.h"
@@ -58,6 +63,34 @@ CatalogOptions SmallCatalog() {
   options.max_open_uploads = 4;
   return options;
 }
+
+// While it lives, reads of whole blobs wait until they are released. One at a
+// time.
+class ReadsThatHang {
+ public:
+  ReadsThatHang() {
+    num_waiting_ = 0;
+    released_ = false;
+    SetFaultHook(&Hang);
+  }
+  ~ReadsThatHang() {
+    Release();
+    SetFaultHook(nullptr);
+  }
+  int num_waiting() const { return num_waiting_; }
+  void Release() { released_ = true; }
+
+ private:
+  static int Hang(const char* point) {
+    if (std::strcmp(point, "blob.read") != 0) return 0;
+    ++num_waiting_;
+    while (!released_) absl::SleepFor(absl::Milliseconds(1));
+    return 0;
+  }
+
+  static inline std::atomic<int> num_waiting_{0};
+  static inline std::atomic<bool> released_{false};
+};
 
 class GateAdminServiceTest : public testing::Test {
  protected:
@@ -645,8 +678,55 @@ TEST_F(GateAdminServiceTest, CallsAreBounded) {
       Call(&Stub::ListUploads, v1::ListUploadsRequest(), &response);
   EXPECT_EQ(Why(refused), "ADMIN_BUSY");
   EXPECT_TRUE(Detail<google::rpc::RetryInfo>(refused).has_value());
+  // What an operator needs has places of its own.
+  v1::RollbackGateRolloutRequest back;
+  back.set_name("models/m/gateRollout");
+  v1::GateRollout rollout;
+  EXPECT_EQ(Why(Call(&Stub::RollbackGateRollout, back, &rollout)),
+            "NOTHING_TO_ROLL_BACK");
   writer->WritesDone();
   EXPECT_TRUE(writer->Finish().ok());
+}
+
+TEST_F(GateAdminServiceTest, ARollbackWaitsForNoUpload) {
+  Start();
+  v1::UpdateGateRolloutRequest update;
+  update.mutable_gate_rollout()->set_name("models/m/gateRollout");
+  v1::GateRollout rollout;
+  std::vector<std::string> gate_sets;
+  for (const char* content : {"gate a", "gate b"}) {
+    gate_sets.push_back(UploadGateSet(content));
+    update.mutable_gate_rollout()->set_stable(gate_sets.back());
+    update.mutable_gate_rollout()->set_etag(
+        catalog_->GetRollout("m").value().etag);
+    ASSERT_TRUE(Call(&Stub::UpdateGateRollout, update, &rollout).ok());
+  }
+  std::vector<std::string> uploads;
+  for (int i = 0; i < 3; ++i) {
+    uploads.push_back(Create(Describe("hello")));
+    v1::Upload upload;
+    ASSERT_TRUE(Write({Chunk(uploads.back(), 0, "hello")}, &upload).ok());
+  }
+  ReadsThatHang reads;
+  std::vector<std::thread> finalizes;
+  for (const std::string& name : uploads) {
+    finalizes.emplace_back([this, name] {
+      v1::FinalizeUploadResponse response;
+      EXPECT_TRUE(Finalize(name, &response).ok());
+    });
+  }
+  WaitUntil([&] { return reads.num_waiting() == 2; });
+  v1::RollbackGateRolloutRequest back;
+  back.set_name("models/m/gateRollout");
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() +
+                       std::chrono::seconds(20));
+  const grpc::Status status =
+      stub_->RollbackGateRollout(&context, back, &rollout);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(gates_.routing().stable, gate_sets[0]);
+  reads.Release();
+  for (std::thread& finalize : finalizes) finalize.join();
 }
 
 TEST_F(GateAdminServiceTest, JobsAreForAnotherToServe) {

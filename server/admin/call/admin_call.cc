@@ -27,26 +27,30 @@ absl::Status Busy() {
 
 bool AdminCalls::TryAdd(AdminCall* call) {
   MutexLock lock(&mutex_);
-  if (calls_.size() >= max_calls_) return false;
-  calls_.insert(call);
+  std::set<AdminCall*>& calls = calls_[call->kind()];
+  if (calls.size() >= LimitOf(call->kind())) return false;
+  calls.insert(call);
   return true;
 }
 
 void AdminCalls::Remove(AdminCall* call) {
   MutexLock lock(&mutex_);
-  calls_.erase(call);
+  calls_[call->kind()].erase(call);
 }
 
 void AdminCalls::CancelStalled(absl::Time now, absl::Duration limit) {
   MutexLock lock(&mutex_);
-  for (AdminCall* call : calls_) call->CancelIfStalled(now, limit);
+  for (const auto& [kind, calls] : calls_) {
+    for (AdminCall* call : calls) call->CancelIfStalled(now, limit);
+  }
 }
 
 AdminCall::AdminCall(const AdminCallParts& parts, const char* method,
-                     grpc::CallbackServerContext* context)
+                     grpc::CallbackServerContext* context, AdminCallKind kind)
     : parts_(parts),
       method_(method),
       context_(context),
+      kind_(kind),
       request_id_(NewRandomId()),
       arrival_(absl::Now()) {}
 
@@ -90,10 +94,11 @@ void AdminCall::EndWait() {
 }
 
 UnaryAdminCall::UnaryAdminCall(const AdminCallParts& parts, const char* method,
+                               AdminCallKind kind,
                                grpc::CallbackServerContext* context,
                                const grpc::ByteBuffer& request,
                                grpc::ByteBuffer* response, Work work)
-    : AdminCall(parts, method, context),
+    : AdminCall(parts, method, context, kind),
       request_(request),
       response_(response),
       work_(std::move(work)) {}

@@ -3,6 +3,7 @@
 #define SEER_SERVER_ADMIN_CALL_ADMIN_CALL_H_
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,10 +24,20 @@ namespace seer {
 
 class AdminCall;
 
-// The calls in progress: not too many, and none that waits for ever for its
-// client. Thread-safe.
+// None of these takes another's place.
+enum class AdminCallKind {
+  kPlain,
+  kUrgent,  // short, and what an operator needs when things go wrong
+  kWatch,   // long, and holds next to nothing
+};
+
+// The calls in progress: not too many of a kind, and none that waits for ever
+// for its client. Thread-safe.
 class AdminCalls {
  public:
+  static constexpr size_t kMaxUrgentCalls = 8;
+
+  // `max_calls` plain ones, as many watches, kMaxUrgentCalls urgent ones.
   explicit AdminCalls(size_t max_calls) : max_calls_(max_calls) {}
 
   // False: there are too many.
@@ -36,9 +47,13 @@ class AdminCalls {
   void CancelStalled(absl::Time now, absl::Duration limit);
 
  private:
+  size_t LimitOf(AdminCallKind kind) const {
+    return kind == AdminCallKind::kUrgent ? kMaxUrgentCalls : max_calls_;
+  }
+
   const size_t max_calls_;
   Mutex mutex_;
-  std::set<AdminCall*> calls_ ABSL_GUARDED_BY(mutex_);
+  std::map<AdminCallKind, std::set<AdminCall*>> calls_ ABSL_GUARDED_BY(mutex_);
 };
 
 // What calls need of the service. Everything is borrowed.
@@ -55,10 +70,13 @@ struct AdminCallParts {
 class AdminCall {
  public:
   AdminCall(const AdminCallParts& parts, const char* method,
-            grpc::CallbackServerContext* context);
+            grpc::CallbackServerContext* context,
+            AdminCallKind kind = AdminCallKind::kPlain);
   virtual ~AdminCall() = default;
   AdminCall(const AdminCall&) = delete;
   AdminCall& operator=(const AdminCall&) = delete;
+
+  AdminCallKind kind() const { return kind_; }
 
   // Whether the client is gone, or its deadline. Thread-safe.
   bool IsCancelled() const { return context_->IsCancelled(); }
@@ -87,6 +105,7 @@ class AdminCall {
   const AdminCallParts& parts_;
   const char* const method_;
   grpc::CallbackServerContext* const context_;
+  const AdminCallKind kind_;
   const std::string request_id_;
   const absl::Time arrival_;
   std::string resource_;
@@ -106,7 +125,7 @@ class UnaryAdminCall final : public grpc::ServerUnaryReactor, public AdminCall {
 
   // `response` is gRPC's.
   UnaryAdminCall(const AdminCallParts& parts, const char* method,
-                 grpc::CallbackServerContext* context,
+                 AdminCallKind kind, grpc::CallbackServerContext* context,
                  const grpc::ByteBuffer& request, grpc::ByteBuffer* response,
                  Work work);
 

@@ -189,6 +189,35 @@ TEST_F(CalibrationJobRpcsTest, AWatchShowsNewsAndTheEndAtOnce) {
   EXPECT_TRUE(reader->Finish().ok());
 }
 
+TEST_F(CalibrationJobRpcsTest, WatchesTakeNoOtherCallsPlace) {
+  jobs_.calibrator().AllowTicks(1);
+  v1::CalibrationJob job = Create();
+  // As many as may be.
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReader<v1::CalibrationJob>>> watches;
+  for (int i = 0; i < GateAdminService::Options().max_calls; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    watches.push_back(Watch(contexts.back().get(), job.name()));
+    v1::CalibrationJob frame;
+    ASSERT_TRUE(watches.back()->Read(&frame));
+  }
+  grpc::ClientContext context;
+  EXPECT_EQ(
+      DetailOf<google::rpc::ErrorInfo>(Watch(&context, job.name())->Finish())
+          .reason(),
+      "ADMIN_BUSY");
+  v1::GetCalibrationJobRequest get;
+  get.set_name(job.name());
+  EXPECT_TRUE(Call(&Stub::GetCalibrationJob, get, &job).ok());
+  v1::CancelCalibrationJobRequest cancel;
+  cancel.set_name(job.name());
+  EXPECT_TRUE(Call(&Stub::CancelCalibrationJob, cancel, &job).ok());
+  for (size_t i = 0; i < watches.size(); ++i) {
+    contexts[i]->TryCancel();
+    watches[i]->Finish();
+  }
+}
+
 TEST_F(CalibrationJobRpcsTest, AWatchEndsWithItsClientOrTheServer) {
   jobs_.calibrator().AllowTicks(1);
   const v1::CalibrationJob job = Create();

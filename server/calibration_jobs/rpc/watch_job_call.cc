@@ -60,7 +60,7 @@ bool WatchJobCall::Frames::EndWrite(bool ok) {
 WatchJobCall::WatchJobCall(const AdminCallParts& call, JobWatches* watches,
                            grpc::CallbackServerContext* context,
                            const grpc::ByteBuffer& request)
-    : AdminCall(call, "WatchCalibrationJob", context),
+    : AdminCall(call, "WatchCalibrationJob", context, AdminCallKind::kWatch),
       watches_(watches),
       request_(request),
       frames_(std::make_shared<Frames>(this)) {}
