@@ -80,8 +80,10 @@ ABSL_FLAG(
     "On a GPU, record steps without prompt tokens once a shape and replay "
     "them. Off, each is enqueued anew, which is slower.");
 ABSL_FLAG(std::string, gate_set, "",
-          "File of the gate set that requests use unless they name another. "
-          "Empty: none, and requests are dense unless they ask for mean_pool.");
+          "File of the gate set that requests use unless they name another, as "
+          "long as the rollout in --state_dir has no stable one. Empty: none, "
+          "and without a stable one requests are dense unless they ask for "
+          "mean_pool.");
 ABSL_FLAG(int32_t, gate_slots, LlamaEngineOptions().gate_slots,
           "Gate sets that can be loaded at once beside mean_pool, [0, 64]; one "
           "that was removed counts while requests use it. On a GPU memory is "
@@ -209,7 +211,9 @@ ABSL_FLAG(absl::Duration, upload_lifetime, CatalogOptions().upload_lifetime,
           "Uploads that nothing was written to for so long are deleted, at "
           "least 1s.");
 ABSL_FLAG(int32_t, max_admin_calls, GateAdminService::Options().max_calls,
-          "Calls of administration at once, [1, 4096]; each may hold a MiB.");
+          "Calls of administration at once, [1, 4096]; each may hold a MiB. "
+          "As many watches of jobs may be beside them, and a few calls that "
+          "roll back or cancel.");
 
 // Limits of connections. Each default's reason stands in server/grpc_server.h.
 ABSL_FLAG(int32_t, max_receive_bytes, GrpcServer::Options().max_receive_bytes,
@@ -476,11 +480,12 @@ absl::StatusOr<std::optional<AdminServer::Options>> AdminOptions(
   // A chunk of an upload, and what is around it.
   constexpr int kMaxReceiveBytes = 2 << 20;
   if (absl::GetFlag(FLAGS_state_dir).empty()) {
-    for (const auto* flag : {&FLAGS_admin_token_file, &FLAGS_admin_port_file}) {
-      if (absl::GetFlag(*flag).empty()) continue;
-      return absl::InvalidArgumentError("--admin_... needs --state_dir");
+    if (absl::GetFlag(FLAGS_admin_token_file).empty() &&
+        absl::GetFlag(FLAGS_admin_port_file).empty() &&
+        absl::GetFlag(FLAGS_admin_methods).empty()) {
+      return std::nullopt;
     }
-    return std::nullopt;
+    return absl::InvalidArgumentError("--admin_... needs --state_dir");
   }
   AdminServer::Options options;
   options.catalog = StateOptions();

@@ -250,6 +250,7 @@ TEST(BadFilesTest, BadFlagsAreNamed) {
       {"--kv_cache_mib=0", "--kv_cache_mib must be in [1, "},
       {"--host=0.0.0.0", "--allow_insecure_non_loopback"},
       {"--default_target_sparsity=0.5", "needs --gate_set"},
+      {"--admin_methods=ListUploads", "needs --state_dir"},
   };
   for (const auto& [flag, said] : cases) {
     ServerProcess server(folder, {flag});
