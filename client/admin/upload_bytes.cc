@@ -29,6 +29,20 @@ bool MayGoOn(const absl::Status& status) {
          (absl::IsInvalidArgument(status) && reason == "CRC32C_MISMATCH");
 }
 
+// One that is gone, or no longer what it was.
+template <typename Resource>
+absl::StatusOr<bool> IsUseless(const absl::StatusOr<Resource>& resource) {
+  if (absl::IsNotFound(resource.status())) return true;
+  if (!resource.ok()) return resource.status();
+  return resource->has_damage();
+}
+
+std::string RequestIdOf(absl::string_view facts) {
+  return Sha256Hex(
+             {reinterpret_cast<const uint8_t*>(facts.data()), facts.size()})
+      .substr(0, kRequestIdSize);
+}
+
 // One upload.
 class Uploader {
  public:
@@ -43,9 +57,11 @@ class Uploader {
     v1::CreateUploadRequest create = CreateRequest();
     SEER_ASSIGN_OR_RETURN(upload_,
                           client_.Call(&Stub::CreateUpload, create, options_));
-    SEER_ASSIGN_OR_RETURN(const bool stale, IsStale());
-    if (stale) {
-      create.set_request_id(NewRequestId());
+    while (true) {
+      SEER_ASSIGN_OR_RETURN(const bool stale, IsStale());
+      if (!stale) break;
+      create.set_request_id(
+          RequestIdOf(absl::StrCat(create.request_id(), " ", upload_.name())));
       SEER_ASSIGN_OR_RETURN(
           upload_, client_.Call(&Stub::CreateUpload, create, options_));
     }
@@ -66,13 +82,9 @@ class Uploader {
     upload.set_size(size());
     upload.set_sha256(Sha256Hex(content_.bytes));
     upload.set_display_name(content_.display_name);
-    const std::string facts =
-        absl::StrCat(content_.kind, " ", content_.format, " ", upload.sha256(),
-                     " ", content_.display_name);
     request.set_request_id(
-        Sha256Hex(
-            {reinterpret_cast<const uint8_t*>(facts.data()), facts.size()})
-            .substr(0, kRequestIdSize));
+        RequestIdOf(absl::StrCat(content_.kind, " ", content_.format, " ",
+                                 upload.sha256(), " ", content_.display_name)));
     return request;
   }
 
@@ -81,13 +93,9 @@ class Uploader {
   absl::StatusOr<bool> IsStale() const {
     if (upload_.state() == v1::UPLOAD_STATE_FAILED) return true;
     if (upload_.state() != v1::UPLOAD_STATE_FINALIZED) return false;
-    const absl::Status status =
-        content_.kind == v1::UPLOAD_KIND_DATASET
-            ? client_.GetDataset(upload_.result(), options_).status()
-            : client_.GetGateSet(upload_.result(), options_).status();
-    if (absl::IsNotFound(status)) return true;
-    if (!status.ok()) return status;
-    return false;
+    return content_.kind == v1::UPLOAD_KIND_DATASET
+               ? IsUseless(client_.GetDataset(upload_.result(), options_))
+               : IsUseless(client_.GetGateSet(upload_.result(), options_));
   }
 
   absl::Status Write() {

@@ -34,7 +34,9 @@ using UploadProgress = absl::FunctionRef<void(int64_t sent, int64_t size)>;
 // from the content, so that the same call made again, also by another process,
 // goes on where this one was interrupted (as long as the server keeps the
 // upload), and answers the same where it had come to an end. An upload that
-// failed, or whose dataset or gate set has been deleted, is made anew.
+// failed, or whose dataset or gate set has been deleted or is damaged, is made
+// anew, under a request_id that is made from its name too; so sending a gate
+// set's file again mends it.
 //
 // The options' timeout is for each call: creating, writing, finalizing.
 // Errors are those of the calls.

@@ -131,5 +131,24 @@ TEST_F(UploadBytesTest, IsMadeAnewOnceItsResultIsGone) {
             uploads_.creations()[3].request_id());
 }
 
+TEST_F(UploadBytesTest, IsMadeAnewOnceItsResultIsDamaged) {
+  for (const char* name : {"datasets/1", "datasets/2", "datasets/3"}) {
+    EXPECT_EQ(Upload(1)->dataset().name(), name);
+    EXPECT_EQ(Upload(1)->dataset().name(), name) << "not sent again";
+    uploads_.DamageResults();
+  }
+  EXPECT_THAT(uploads_.stream_offsets(), ElementsAre(0, 0, 0));
+}
+
+TEST_F(UploadBytesTest, OneThatIsMadeAnewGoesOnWhereItWasInterrupted) {
+  EXPECT_EQ(Upload(1)->dataset().name(), "datasets/1");
+  uploads_.DeleteResults();
+  uploads_.Break({2, grpc::Status(grpc::UNAVAILABLE, "broken")});
+  EXPECT_TRUE(absl::IsUnavailable(Upload(1).status()));
+  EXPECT_EQ(Upload(1)->dataset().name(), "datasets/2");
+  EXPECT_THAT(uploads_.stream_offsets(), ElementsAre(0, 0, 2 * kChunk));
+  EXPECT_TRUE(uploads_.bytes("uploads/2") == bytes_);
+}
+
 }  // namespace
 }  // namespace seer

@@ -48,9 +48,17 @@ void MemoryUploads::AddTo(AdminScript* script) {
   };
   const auto exists = [this](const auto& request, auto* response) {
     MutexLock lock(&mutex_);
+    const auto found = results_.find(request.name());
+    const Result result =
+        found == results_.end() ? Result::kIntact : found->second;
+    if (result == Result::kDeleted) {
+      return grpc::Status(grpc::NOT_FOUND, "deleted");
+    }
     response->set_name(request.name());
-    return results_deleted_ ? grpc::Status(grpc::NOT_FOUND, "deleted")
-                            : grpc::Status::OK;
+    if (result == Result::kDamaged) {
+      response->mutable_damage()->set_reason("WRONG_DIGEST");
+    }
+    return grpc::Status::OK;
   };
   script->get_dataset = exists;
   if (!script->get_gate_set) script->get_gate_set = exists;
@@ -78,7 +86,12 @@ std::vector<int64_t> MemoryUploads::stream_offsets() const {
 
 void MemoryUploads::DeleteResults() {
   MutexLock lock(&mutex_);
-  results_deleted_ = true;
+  for (auto& [name, result] : results_) result = Result::kDeleted;
+}
+
+void MemoryUploads::DamageResults() {
+  MutexLock lock(&mutex_);
+  for (auto& [name, result] : results_) result = Result::kDamaged;
 }
 
 grpc::Status MemoryUploads::Create(const v1::CreateUploadRequest& request,
@@ -167,6 +180,7 @@ grpc::Status MemoryUploads::Finalize(const v1::FinalizeUploadRequest& request,
     gate_set.set_name(absl::StrCat("models/m/gateSets/", id));
     entry.upload.set_result(gate_set.name());
   }
+  results_.emplace(entry.upload.result(), Result::kIntact);
   return grpc::Status::OK;
 }
 

@@ -38,8 +38,10 @@ class MemoryUploads {
   std::vector<v1::CreateUploadRequest> creations() const;
   // The offset of each stream's first chunk.
   std::vector<int64_t> stream_offsets() const;
-  // What came of uploads is forgotten, as if it had been deleted.
+  // What came of uploads until now is forgotten, as if it had been deleted.
   void DeleteResults();
+  // What came of uploads until now is damaged.
+  void DamageResults();
 
  private:
   struct Entry {
@@ -64,7 +66,9 @@ class MemoryUploads {
   std::deque<Fault> faults_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::CreateUploadRequest> creations_ ABSL_GUARDED_BY(mutex_);
   std::vector<int64_t> stream_offsets_ ABSL_GUARDED_BY(mutex_);
-  bool results_deleted_ ABSL_GUARDED_BY(mutex_) = false;
+  // Of what came of uploads, by name. Other names are taken for intact ones.
+  enum class Result { kIntact, kDamaged, kDeleted };
+  std::map<std::string, Result> results_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace seer
