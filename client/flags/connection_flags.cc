@@ -1,9 +1,16 @@
 #include "client/flags/connection_flags.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <string>
+#include <utility>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "client/admin/gate_admin_client.h"
 #include "client/flags/text_input.h"
@@ -42,6 +49,30 @@ absl::StatusOr<std::string> ReadToken(const std::string& path) {
 
 }  // namespace
 
+bool IsLocalTarget(absl::string_view target) {
+  if (absl::StartsWith(target, "unix:") ||
+      absl::StartsWith(target, "unix-abstract:")) {
+    return true;
+  }
+  // Of a dns: target with an authority "//" stays, which is no host.
+  for (const char* scheme : {"dns:///", "dns:", "ipv4:", "ipv6:"}) {
+    if (absl::ConsumePrefix(&target, scheme)) break;
+  }
+  std::string host(target.substr(0, target.rfind(':')));
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  in_addr v4;
+  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) {
+    return ntohl(v4.s_addr) >> 24 == 127;
+  }
+  in6_addr v6;
+  if (inet_pton(AF_INET6, host.c_str(), &v6) == 1) {
+    return IN6_IS_ADDR_LOOPBACK(&v6);
+  }
+  return host == "localhost";
+}
+
 void ConnectionFlags::AddTo(ServerPort port, FlagSet* flags) {
   const bool is_admin = port == ServerPort::kGateAdmin;
   default_server_ = is_admin ? kDefaultAdminTarget : ClientOptions().target;
@@ -68,6 +99,9 @@ void ConnectionFlags::AddTo(ServerPort port, FlagSet* flags) {
   if (is_admin) {
     flags->Add("admin_token_file", &admin_token_file_, "FILE",
                "send the token in this file; over a network only with TLS");
+    flags->Add("allow_insecure_token", &allow_insecure_token_, "",
+               "send it to other machines without TLS: only where something "
+               "else protects the connection, such as a mesh");
   }
 }
 
@@ -91,6 +125,13 @@ absl::StatusOr<ClientOptions> ConnectionFlags::Options() const {
   if (!tls_ && ca_file_.empty() && cert_file_.empty()) {
     if (!tls_server_name_.empty()) {
       return absl::InvalidArgumentError("--tls_server_name needs --tls");
+    }
+    if (!options.bearer_token.empty() && !allow_insecure_token_ &&
+        !IsLocalTarget(server_)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the token would go to ", server_,
+                       " in clear text: --admin_token_file needs --tls there, "
+                       "or --allow_insecure_token"));
     }
     return options;
   }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "client/connection.h"
 #include "client/flags/flag_set.h"
@@ -19,7 +20,8 @@ class ConnectionFlags {
   // Flags to reach that port. Must outlive `flags`' Parse.
   void AddTo(ServerPort port, FlagSet* flags);
 
-  // INVALID_ARGUMENT: flags that do not go together, or an empty token file.
+  // INVALID_ARGUMENT: flags that do not go together, or an empty token file; a
+  // token that would cross a network in clear text.
   // NOT_FOUND: a file that cannot be read.
   absl::StatusOr<ClientOptions> Options() const;
   absl::Duration timeout() const { return timeout_; }
@@ -35,7 +37,12 @@ class ConnectionFlags {
   std::string key_file_;
   std::string tls_server_name_;
   std::string admin_token_file_;
+  bool allow_insecure_token_ = false;
 };
+
+// Whether a gRPC target names this machine by what cannot lead elsewhere: a
+// unix socket, localhost, 127.0.0.0/8, ::1.
+bool IsLocalTarget(absl::string_view target);
 
 }  // namespace seer
 
