@@ -94,7 +94,7 @@ struct CalibrationQuality {
 };
 
 // What a run goes on from: opaque, bound to its options and sequences, the base
-// model and its dtype, and the kind of device with, on the CPU, its threads.
+// model and its dtype, and the kind of device.
 struct CalibrationCheckpoint {
   std::string bytes;
   CalibrationStatus status;

@@ -121,9 +121,8 @@ void LlamaEngine::Rooms::MakeCalibrator(EngineObserver* observer) {
   parts.work = background.get();
   parts.inbox = inbox;
   const Device& device = *loaded.device;
-  parts.engine = {
-      info.fingerprint, loaded.model->dtype(),
-      device.backend() == Backend::kCpu ? device.description() : "cuda"};
+  parts.engine = {info.fingerprint, loaded.model->dtype(),
+                  device.backend() == Backend::kCpu ? "cpu" : "cuda"};
   parts.context_len = info.context_len;
   parts.num_layers = info.num_layers;
   parts.num_pages = pages.num_pages();

@@ -127,8 +127,7 @@ absl::StatusOr<RunState> ParseRunState(const std::string& bytes,
   if (file.metadata["run"] != identity) {
     return absl::InvalidArgumentError(
         "checkpoint: of a run with other options, other sequences, another "
-        "base model or dtype, or on another kind of device or number of "
-        "threads");
+        "base model or dtype, or on another kind of device");
   }
   RunState state;
   SEER_ASSIGN_OR_RETURN(state.step, StepOf(file, "step"));

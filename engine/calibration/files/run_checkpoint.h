@@ -23,13 +23,12 @@ struct RunState {
 struct RunEngine {
   std::string fingerprint;  // of the base model
   DType dtype = DType::kFloat32;
-  // Its kind; on the CPU with the number of threads, by which sums are split.
-  std::string device;
+  std::string device;  // its kind, "cpu" or "cuda"
 };
 
-// What a run is: whatever its result depends on, but for GPUs that are not
-// alike. Of the sequences it reads the first and the last. The errors of
-// TokenSequences::Read.
+// What a run is: whatever its result depends on, but for devices of one kind
+// that are not alike (sums are split by the threads of a CPU). Of the sequences
+// it reads the first and the last. The errors of TokenSequences::Read.
 absl::StatusOr<std::string> RunIdentity(const CalibrationOptions& options,
                                         const TokenSequences& sequences,
                                         const RunEngine& engine);
