@@ -22,8 +22,10 @@ namespace {
 absl::Status CheckServer(absl::string_view server, absl::string_view example) {
   const bool is_url = absl::StartsWith(server, "http://") ||
                       absl::StartsWith(server, "https://");
-  const bool is_target = !is_url && (absl::StrContains(server, ":/") ||
-                                     absl::StartsWith(server, "unix:"));
+  const bool is_target =
+      !is_url &&
+      (absl::StrContains(server, ":/") || absl::StartsWith(server, "unix:") ||
+       absl::StartsWith(server, "unix-abstract:"));
   if (server.empty() || is_target) return absl::OkStatus();
   const size_t colon = server.rfind(':');
   int port = 0;
