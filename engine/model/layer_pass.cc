@@ -108,6 +108,9 @@ absl::Status LayerPass::CheckNext(int32_t layer, int64_t first_tile,
 }
 
 absl::Status LayerPass::Send(int64_t first_tile, int64_t last_tile) {
+  if (first_tile == sent_first_tile_ && last_tile == sent_last_tile_) {
+    return absl::OkStatus();
+  }
   turn_ = 1 - turn_;
   inputs_.Turn();
   // The call whose turn this was may still be under way.
@@ -128,6 +131,8 @@ absl::Status LayerPass::Send(int64_t first_tile, int64_t last_tile) {
       SendStepInputs(
           layout, LimitsOf(*layers_->model().config, layers_->kv().num_pages),
           &inputs_));
+  sent_first_tile_ = first_tile;
+  sent_last_tile_ = last_tile;
   return absl::OkStatus();
 }
 

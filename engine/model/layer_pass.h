@@ -109,6 +109,8 @@ class LayerPass {
             absl::Span<const int32_t> pages);
   absl::Status CheckNext(int32_t layer, int64_t first_tile,
                          int64_t last_tile) const;
+  // The range's inputs, unless the device has them from the call before, as it
+  // does where a layer is one range.
   absl::Status Send(int64_t first_tile, int64_t last_tile);
   // What `enqueue`, of work that reads the current inputs, returns; unless that
   // is OK the pass has ended.
@@ -122,7 +124,9 @@ class LayerPass {
   TransferBuffer inputs_;
   std::array<std::unique_ptr<DeviceClock>, 2> clocks_;
   int turn_ = 0;
-  std::unique_ptr<StepInputs> sent_;  // of the last range
+  std::unique_ptr<StepInputs> sent_;  // of the last range:
+  int64_t sent_first_tile_ = 0;
+  int64_t sent_last_tile_ = 0;
   int32_t next_layer_ = 0;
   int64_t next_tile_ = 0;
   bool failed_ = false;

@@ -28,6 +28,7 @@
 #include "engine/llama_engine.h"
 #include "engine/request.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "tests/benchmarks/stream_summary.h"
 #include "tests/testing/benchmark_report.h"
 
 ABSL_FLAG(std::string, model, "", "Hugging Face folder of the model");
@@ -107,29 +108,6 @@ struct Run {
   bool closest_feasible = false;  // forced blocks alone exceed the target
   Phases phases;
 };
-
-// Waits for the last event of a stream.
-absl::StatusOr<SummaryEvent> WaitForSummary(TokenStream& stream) {
-  std::mutex mutex;
-  std::condition_variable ready;
-  bool is_ready = false;
-  stream.OnReady([&] {
-    const std::lock_guard<std::mutex> lock(mutex);
-    is_ready = true;
-    ready.notify_one();
-  });
-  while (true) {
-    for (Event event; stream.TryNext(&event);) {
-      if (auto* failure = std::get_if<FailureEvent>(&event)) {
-        return failure->status;
-      }
-      if (auto* summary = std::get_if<SummaryEvent>(&event)) return *summary;
-    }
-    std::unique_lock<std::mutex> lock(mutex);
-    ready.wait(lock, [&] { return is_ready; });
-    is_ready = false;
-  }
-}
 
 absl::StatusOr<Run> RunCase(const Case& c, const std::vector<TokenId>& text,
                             Engine& engine, PhaseObserver& observer) {

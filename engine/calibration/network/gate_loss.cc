@@ -6,15 +6,17 @@
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/xlogy.h>
 
-#include <limits>
-
 namespace seer {
 namespace {
+
+// Logits of hidden blocks: exp gives 0, and 0 times it is 0, not NaN as with
+// -infinity.
+constexpr double kHiddenLogit = -1e30;
 
 // Sums rows in their own type and the rest in double: rows are short, and there
 // may be millions of them.
 at::Tensor SumAll(const at::Tensor& terms) {
-  return terms.sum(-1).to(at::kDouble).sum();
+  return terms.sum(-1).sum(at::kDouble);
 }
 
 }  // namespace
@@ -31,8 +33,7 @@ GateLossResult ComputeGateLoss(const GateLossArgs& args) {
       VisibleBlocksOf(args.first_tile, args.logits.size(1), args.logits.size(2),
                       args.logits.device())
           .logical_not();
-  const at::Tensor logits =
-      args.logits.masked_fill(hidden, -std::numeric_limits<double>::infinity());
+  const at::Tensor logits = args.logits.masked_fill(hidden, kHiddenLogit);
   const at::Tensor target = args.target.masked_fill(hidden, 0.0);
   const double scale = 1.0 / args.num_terms;
   GateLossResult result;
@@ -50,7 +51,6 @@ GateLossResult ComputeGateLoss(const GateLossArgs& args) {
                         .mul_(target.sum(-1, /*keepdim=*/true))
                         .sub_(target)
                         .mul_(scale);
-  log_probs.masked_fill_(hidden, 0.0);
   result.value = SumAll(at::xlogy(target, target).sub_(log_probs.mul_(target)))
                      .mul_(scale);
   return result;

@@ -1,8 +1,8 @@
 #include "engine/calibration/network/gate_network.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/div.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -46,15 +46,9 @@ GateSequence::GateSequence(const GateNetwork& network, int64_t num_tokens)
       num_tokens_(num_tokens),
       num_entry_heads_(network.weights.linear_k.size(0)) {
   const GateParameters& weights = network.weights;
-  const int64_t num_kv_heads = network.shape.num_kv_heads;
-  const int64_t num_blocks = NumBlocks(num_tokens);
   if (weights.is_double()) weights_q_ = Rounded(weights.linear_q);
-  weights_k_ = HeadsBeside(Rounded(weights.linear_k), num_kv_heads);
-  const at::TensorOptions options = weights.linear_k.options();
-  key_inputs_ =
-      at::zeros({num_kv_heads, num_blocks, weights.linear_k.size(1)}, options);
-  key_entries_ = at::empty(
-      {num_entry_heads_, num_blocks, network.shape.head_dim}, options);
+  weights_k_ =
+      HeadsBeside(Rounded(weights.linear_k), network.shape.num_kv_heads);
 }
 
 at::Tensor GateSequence::Rounded(const at::Tensor& x) const {
@@ -67,39 +61,64 @@ at::Tensor GateSequence::Pooled(const at::Tensor& pools, const PoolSet& set,
   std::vector<at::Tensor> parts;
   if (set.max) parts.push_back(pools.select(2, kPoolMax));
   if (set.min) parts.push_back(pools.select(2, kPoolMin));
-  if (set.avg) {
-    // Every block is full but for the sequence's last.
-    const at::Tensor counts =
-        at::arange(first_block, first_block + pools.size(0), pools.options())
-            .mul_(-kBlockSize)
-            .add_(num_tokens_)
-            .clamp_max_(kBlockSize);
-    parts.push_back(pools.select(2, kPoolSum) / counts.view({-1, 1, 1}));
+  if (set.avg)
+    parts.push_back(Averages(pools.select(2, kPoolSum), first_block));
+  for (at::Tensor& part : parts) part = part.transpose(0, 1);
+  return Rounded(at::cat(parts, -1));
+}
+
+at::Tensor GateSequence::Averages(const at::Tensor& sums,
+                                  int64_t first_block) const {
+  at::Tensor averages = sums * (1.0 / kBlockSize);
+  // Every block is full but for the sequence's last.
+  const int64_t rest = num_tokens_ % kBlockSize;
+  if (rest != 0 && first_block + sums.size(0) == NumBlocks(num_tokens_)) {
+    at::Tensor last = averages.select(0, sums.size(0) - 1);
+    at::div_out(last, sums.select(0, sums.size(0) - 1),
+                static_cast<double>(rest));
   }
-  return Rounded(at::cat(parts, -1).transpose(0, 1).contiguous());
+  return averages;
 }
 
 at::Tensor GateSequence::Rotated(const at::Tensor& x, int64_t first_block,
                                  bool back) const {
-  const int64_t half = x.size(2) / 2;
   const at::Tensor cos = network_.cos.narrow(0, first_block, x.size(1));
-  at::Tensor sin = network_.sin.narrow(0, first_block, x.size(1));
-  if (back) sin = sin.neg();
-  const at::Tensor low = x.narrow(2, 0, half);
-  const at::Tensor high = x.narrow(2, half, half);
-  return at::cat({low * cos - high * sin, high * cos + low * sin}, -1);
+  const at::Tensor sin = network_.sin.narrow(0, first_block, x.size(1));
+  const at::Tensor halves = x.reshape({x.size(0), x.size(1), 2, x.size(2) / 2});
+  const at::Tensor rotated = halves * cos.unsqueeze(1);
+  const int sign = back ? -1 : 1;
+  rotated.select(2, 0).addcmul_(halves.select(2, 1), sin, -sign);
+  rotated.select(2, 1).addcmul_(halves.select(2, 0), sin, sign);
+  return rotated.view({x.size(0), x.size(1), x.size(2)});
+}
+
+void GateSequence::KeepKeys(const at::Tensor& inputs,
+                            const at::Tensor& entries) {
+  const int64_t num_blocks = NumBlocks(num_tokens_);
+  const int64_t num_added = inputs.size(1);
+  if (num_added == num_blocks) {
+    key_inputs_ = inputs;
+    key_entries_ = entries;
+  } else {
+    if (num_keys_ == 0) {
+      // Of blocks that never come, zero gradients are taken.
+      key_inputs_ = at::zeros({inputs.size(0), num_blocks, inputs.size(2)},
+                              inputs.options());
+      key_entries_ = at::empty({entries.size(0), num_blocks, entries.size(2)},
+                               entries.options());
+    }
+    key_inputs_.narrow(1, num_keys_, num_added).copy_(inputs);
+    key_entries_.narrow(1, num_keys_, num_added).copy_(entries);
+  }
+  num_keys_ += num_added;
 }
 
 void GateSequence::AddKeys(const at::Tensor& pooled_keys) {
-  const int64_t num_added = pooled_keys.size(0);
   const at::Tensor inputs =
       Pooled(pooled_keys, network_.design.key_pools, num_keys_);
   const at::Tensor projected =
       HeadsApart(Rounded(inputs.bmm(weights_k_)), network_.shape.head_dim);
-  key_inputs_.narrow(1, num_keys_, num_added).copy_(inputs);
-  key_entries_.narrow(1, num_keys_, num_added)
-      .copy_(Rounded(Rotated(projected, num_keys_, /*back=*/false)));
-  num_keys_ += num_added;
+  KeepKeys(inputs, Rounded(Rotated(projected, num_keys_, /*back=*/false)));
 }
 
 at::Tensor GateSequence::Score(const at::Tensor& pooled_queries,
@@ -128,12 +147,17 @@ void GateSequence::AddGradient(const at::Tensor& gradient,
   const at::Tensor by_products =
       (gradient * (1.0 / std::sqrt(static_cast<double>(head_dim))))
           .reshape({num_entry_heads_, -1, num_visible});
-  if (!key_gradient_.defined()) {
-    key_gradient_ = at::zeros_like(key_entries_);
+  const at::Tensor queries =
+      query_entries_.view({num_entry_heads_, -1, head_dim});
+  if (!key_gradient_.defined() && num_visible == key_entries_.size(1)) {
+    key_gradient_ = by_products.transpose(1, 2).bmm(queries);
+  } else {
+    if (!key_gradient_.defined()) {
+      key_gradient_ = at::zeros_like(key_entries_);
+    }
+    key_gradient_.narrow(1, 0, num_visible)
+        .baddbmm_(by_products.transpose(1, 2), queries);
   }
-  key_gradient_.narrow(1, 0, num_visible)
-      .baddbmm_(by_products.transpose(1, 2),
-                query_entries_.view({num_entry_heads_, -1, head_dim}));
   if (!network_.weights.is_double()) return;
   const at::Tensor by_queries =
       by_products.bmm(key_entries_.narrow(1, 0, num_visible))

@@ -9,7 +9,15 @@ namespace seer {
 namespace {
 
 constexpr int64_t kCpuTiles = 4;
-constexpr int64_t kGpuTiles = 64;
+// Multiplications by a layer's weights that take a GPU a few milliseconds, and
+// more of its time than enqueueing them takes of the host's: 64 tiles of
+// Llama-3.1-8B.
+constexpr int64_t kGpuMultiplications = 900'000'000'000;
+
+int64_t GpuTiles(int64_t multiplications_a_row) {
+  return std::max<int64_t>(
+      kCpuTiles, kGpuMultiplications / (multiplications_a_row * kBlockSize));
+}
 
 }  // namespace
 
@@ -78,7 +86,7 @@ SpanLimits SpanLimitsFor(const LlamaModel& model) {
       hidden * (2 * queries + 2 * keys + 3 * int64_t{config.intermediate_size});
   const int64_t by_block = 2 * queries * kBlockSize;
   SpanLimits limits;
-  limits.max_tiles = model.is_asynchronous() ? kGpuTiles : kCpuTiles;
+  limits.max_tiles = model.is_asynchronous() ? GpuTiles(by_weights) : kCpuTiles;
   limits.attention_tiles = std::max<int64_t>(1, by_weights / by_block);
   limits.num_query_heads = config.num_query_heads;
   return limits;
