@@ -28,8 +28,10 @@
 
 namespace seer {
 
-// What a gate is trained to predict: see docs/design/attention_pooling.md.
-enum class CalibrationTarget { kMax, kMass };
+// What a gate is trained to predict: see docs/design/attention_pooling.md. The
+// last are the square roots of the mass, each row of them over its sum: see
+// docs/design/calibration.md.
+enum class CalibrationTarget { kMax, kMass, kRootMass };
 // See GateLoss (engine/calibration/training_options.h). The last two are for
 // the max target only.
 enum class CalibrationLoss { kKl, kKlReference, kMse };

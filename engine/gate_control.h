@@ -23,7 +23,7 @@ struct GateFileFacts {
   std::string fingerprint;  // of the base model
   bool has_profile = false;
   int64_t num_bytes = 0;  // of the file
-  std::string target;     // "max", "mass"
+  std::string target;     // "max", "mass", "root_mass"
   std::string loss;       // "kl", "kl_reference", "mse"
   std::string dataset_sha256;
   int64_t dataset_tokens = 0;  // 0 also where the file says it is not known

@@ -15,7 +15,10 @@ enum class GateLoss {
   // Sum over j of target (ln target - ln probability), 0 ln 0 = 0; mean over
   // heads and rows, those of all sequences of a step alike.
   kKl,
-  // The same terms, their mean over the full rows of n entries, as
+  // kKl to the target's square roots, each row of them over its sum; a row of
+  // zeros has no loss. For the mass target.
+  kKlOfRoot,
+  // The same terms as kKl's, their mean over the full rows of n entries, as
   // SeerAttention
   // (arXiv 2410.13276) released it: it shrinks with the length. For the max
   // target.
@@ -34,7 +37,8 @@ constexpr int64_t FirstLossTile(GateLoss loss, int64_t num_tiles) {
 // loss is a sum over sequences and heads, divided by the sum of these.
 constexpr int64_t NumLossTerms(GateLoss loss, int64_t num_tiles) {
   const int64_t num_rows = num_tiles - FirstLossTile(loss, num_tiles);
-  return loss == GateLoss::kKl ? num_rows : num_rows * num_tiles;
+  const bool counts_rows = loss == GateLoss::kKl || loss == GateLoss::kKlOfRoot;
+  return counts_rows ? num_rows : num_rows * num_tiles;
 }
 
 // AdamW (Loshchilov and Hutter, arXiv 1711.05101) behind a clipped gradient.

@@ -34,9 +34,11 @@ TEST(LearningRateScheduleTest, NeedsNoWarmUpAndMayBeNothingElse) {
 TEST(GateLossTest, RowsAndTermsThatCount) {
   EXPECT_EQ(FirstLossTile(GateLoss::kKl, 3), 0);
   EXPECT_EQ(FirstLossTile(GateLoss::kKl, 18), 4);
+  EXPECT_EQ(FirstLossTile(GateLoss::kKlOfRoot, 18), 4);
   EXPECT_EQ(FirstLossTile(GateLoss::kKlReference, 11), 2);
   EXPECT_EQ(FirstLossTile(GateLoss::kMse, 11), 0);
   EXPECT_EQ(NumLossTerms(GateLoss::kKl, 18), 14);
+  EXPECT_EQ(NumLossTerms(GateLoss::kKlOfRoot, 18), 14);
   EXPECT_EQ(NumLossTerms(GateLoss::kKlReference, 18), 14 * 18);
   EXPECT_EQ(NumLossTerms(GateLoss::kMse, 18), 18 * 18);
   for (int64_t n = 1; n < 10; ++n) {

@@ -116,7 +116,7 @@ absl::StatusOr<GateProvenance> ReadGateProvenance(
   const Fields fields(metadata);
   GateProvenance provenance;
   SEER_ASSIGN_OR_RETURN(provenance.target,
-                        fields.OneOf("target", {"max", "mass"}));
+                        fields.OneOf("target", {"max", "mass", "root_mass"}));
   SEER_ASSIGN_OR_RETURN(provenance.loss,
                         fields.OneOf("loss", {"kl", "kl_reference", "mse"}));
   SEER_ASSIGN_OR_RETURN(provenance.dataset_sha256,

@@ -12,7 +12,7 @@ namespace seer {
 
 // What the file lacks, or says "unknown" of, is "" or 0.
 struct GateProvenance {
-  std::string target;          // "max", "mass"
+  std::string target;          // "max", "mass", "root_mass"
   std::string loss;            // "kl", "kl_reference", "mse"
   std::string dataset_sha256;  // 64 lowercase hex digits
   int64_t dataset_tokens = 0;  // >= 0

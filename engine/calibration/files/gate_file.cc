@@ -13,7 +13,15 @@ namespace {
 constexpr char kFormatVersion[] = "1";
 
 const char* NameOf(CalibrationTarget target) {
-  return target == CalibrationTarget::kMax ? "max" : "mass";
+  switch (target) {
+    case CalibrationTarget::kMax:
+      return "max";
+    case CalibrationTarget::kMass:
+      return "mass";
+    case CalibrationTarget::kRootMass:
+      break;
+  }
+  return "root_mass";
 }
 
 const char* NameOf(CalibrationLoss loss) {

@@ -76,16 +76,27 @@ TEST(RunCheckpointTest, OtherRunsAreRefused) {
   changed = options;
   changed.learning_rate = 1.0000000001e-3;
   others.push_back(identity(changed, 5, engine));
+  for (const auto target :
+       {CalibrationTarget::kMass, CalibrationTarget::kRootMass}) {
+    changed = options;
+    changed.target = target;
+    others.push_back(identity(changed, 5, engine));
+  }
   for (const std::string& other : others) EXPECT_NE(other, own);
   // What does not change the result may change.
   changed = options;
   changed.device_share = 0.9;
   EXPECT_EQ(identity(changed, 5, engine), own);
 
-  const std::string bytes = *SerializeRunState(SomeState(), own);
-  const absl::Status status = ParseRunState(bytes, others[0]).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_FALSE(ReasonOf(status).has_value());
+  // What was trained on the mass goes on neither with its roots nor the max.
+  const std::string mass = others[others.size() - 2];
+  const std::string bytes = *SerializeRunState(SomeState(), mass);
+  EXPECT_TRUE(ParseRunState(bytes, mass).ok());
+  for (const std::string& other : {own, others.back()}) {
+    const absl::Status status = ParseRunState(bytes, other).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_FALSE(ReasonOf(status).has_value());
+  }
 }
 
 }  // namespace

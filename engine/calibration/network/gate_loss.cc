@@ -6,6 +6,8 @@
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/xlogy.h>
 
+#include <limits>
+
 namespace seer {
 namespace {
 
@@ -17,6 +19,15 @@ constexpr double kHiddenLogit = -1e30;
 // may be millions of them.
 at::Tensor SumAll(const at::Tensor& terms) {
   return terms.sum(-1).sum(at::kDouble);
+}
+
+// In place: the roots of `target`, which is 0 past the visible blocks, each row
+// over its sum. What keeps a row of zeros from 0 / 0 is far below the root of
+// the least fp32, 2^-74.5, and so changes no other row.
+at::Tensor RootTarget(at::Tensor target) {
+  target.sqrt_();
+  return target.div_(target.sum(-1, /*keepdim=*/true)
+                         .clamp_min_(std::numeric_limits<float>::min()));
 }
 
 }  // namespace
@@ -34,7 +45,8 @@ GateLossResult ComputeGateLoss(const GateLossArgs& args) {
                       args.logits.device())
           .logical_not();
   const at::Tensor logits = args.logits.masked_fill(hidden, kHiddenLogit);
-  const at::Tensor target = args.target.masked_fill(hidden, 0.0);
+  at::Tensor target = args.target.masked_fill(hidden, 0.0);
+  if (args.loss == GateLoss::kKlOfRoot) target = RootTarget(target);
   const double scale = 1.0 / args.num_terms;
   GateLossResult result;
   if (args.loss == GateLoss::kMse) {

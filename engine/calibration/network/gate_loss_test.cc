@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/zeros.h>
 
 #include <cmath>
 #include <limits>
@@ -60,6 +61,16 @@ class GateLossTest : public testing::TestWithParam<GateLoss> {
     return ComputeGateLoss(Args(logits, first_tile(), kTiles));
   }
 
+  // What a row of the target stands for, block by block.
+  static std::vector<double> TargetOf(const double* row, int64_t num_blocks) {
+    std::vector<double> target(row, row + num_blocks);
+    if (GetParam() != GateLoss::kKlOfRoot) return target;
+    double sum = 0.0;
+    for (double& entry : target) sum += entry = std::sqrt(entry);
+    for (double& entry : target) entry = sum > 0.0 ? entry / sum : 0.0;
+    return target;
+  }
+
   // The definition, entry by entry.
   double Plain() const {
     double sum = 0.0;
@@ -67,8 +78,9 @@ class GateLossTest : public testing::TestWithParam<GateLoss> {
       for (int64_t i = first_tile(); i < kTiles; ++i) {
         const double* x =
             &logits_.const_data_ptr<double>()[(h * kTiles + i) * kTiles];
-        const double* t =
-            &target_.const_data_ptr<double>()[(h * kTiles + i) * kTiles];
+        const std::vector<double> t = TargetOf(
+            &target_.const_data_ptr<double>()[(h * kTiles + i) * kTiles],
+            i + 1);
         double exps = 0.0;
         for (int64_t j = 0; j <= i; ++j) exps += std::exp(x[j]);
         for (int64_t j = 0; j <= i; ++j) {
@@ -82,7 +94,9 @@ class GateLossTest : public testing::TestWithParam<GateLoss> {
       }
     }
     const int64_t num_rows = kTiles - first_tile();
-    const int64_t row_terms = GetParam() == GateLoss::kKl ? 1 : kTiles;
+    const bool counts_rows =
+        GetParam() == GateLoss::kKl || GetParam() == GateLoss::kKlOfRoot;
+    const int64_t row_terms = counts_rows ? 1 : kTiles;
     return sum / static_cast<double>(kHeads * num_rows * row_terms);
   }
 
@@ -166,18 +180,40 @@ TEST_P(GateLossTest, IsZeroWhereTheGateIsRight) {
                       hidden.narrow(0, first_tile(), kTiles - first_tile()),
                       -std::numeric_limits<double>::infinity()),
                   -1);
+  if (GetParam() == GateLoss::kKlOfRoot) args.target = args.target.square();
   const GateLossResult result = ComputeGateLoss(args);
   EXPECT_NEAR(result.value.item<double>(), 0.0, kTiles * 0x1p-50);
   EXPECT_NEAR(result.gradient.abs().max().item<double>(), 0.0, 0x1p-50);
 }
 
+// In fp32, as masses come: rows of two visible blocks, of which the first
+// head's has no mass at all and the second's the least there is.
+TEST(GateLossRootTest, RowsOfNoMassHaveNoLossAndOthersAllOfTheirs) {
+  GateLossArgs args;
+  args.loss = GateLoss::kKlOfRoot;
+  args.first_tile = 1;
+  args.num_terms = 1.0;
+  args.logits = at::zeros({2, 1, 2}, at::kFloat);
+  args.target = at::zeros({2, 1, 2}, at::kFloat);
+  args.target[1][0][0].fill_(std::numeric_limits<float>::denorm_min());
+  const GateLossResult result = ComputeGateLoss(args);
+  EXPECT_FLOAT_EQ(static_cast<float>(result.value.item<double>()),
+                  static_cast<float>(std::log(2.0)));
+  EXPECT_EQ(result.gradient[0].count_nonzero().item<int64_t>(), 0);
+  EXPECT_FLOAT_EQ(result.gradient[1][0][0].item<float>(), -0.5f);
+  EXPECT_FLOAT_EQ(result.gradient[1][0][1].item<float>(), 0.5f);
+}
+
 INSTANTIATE_TEST_SUITE_P(Losses, GateLossTest,
-                         testing::Values(GateLoss::kKl, GateLoss::kKlReference,
+                         testing::Values(GateLoss::kKl, GateLoss::kKlOfRoot,
+                                         GateLoss::kKlReference,
                                          GateLoss::kMse),
                          [](const auto& info) -> std::string {
                            switch (info.param) {
                              case GateLoss::kKl:
                                return "kl";
+                             case GateLoss::kKlOfRoot:
+                               return "kl_of_root";
                              case GateLoss::kKlReference:
                                return "kl_reference";
                              default:

@@ -75,10 +75,12 @@ absl::Status CheckSequences(const TokenSequences& sequences) {
                     {"DATASET_TOO_SHORT", kMinSequences, num_sequences});
 }
 
-GateLoss GateLossOf(CalibrationLoss loss) {
-  switch (loss) {
+GateLoss GateLossOf(const CalibrationOptions& options) {
+  switch (options.loss) {
     case CalibrationLoss::kKl:
-      return GateLoss::kKl;
+      return options.target == CalibrationTarget::kRootMass
+                 ? GateLoss::kKlOfRoot
+                 : GateLoss::kKl;
     case CalibrationLoss::kKlReference:
       return GateLoss::kKlReference;
     case CalibrationLoss::kMse:
@@ -89,7 +91,7 @@ GateLoss GateLossOf(CalibrationLoss loss) {
 
 TrainingOptions TrainingOptionsOf(const CalibrationOptions& options) {
   TrainingOptions training;
-  training.loss = GateLossOf(options.loss);
+  training.loss = GateLossOf(options);
   training.schedule.peak = options.learning_rate;
   training.schedule.num_warmup_steps = options.warmup_steps;
   training.schedule.num_steps = options.steps;

@@ -21,7 +21,7 @@ absl::Status CheckCalibrationOptions(const CalibrationOptions& options,
 absl::Status CheckSequences(const TokenSequences& sequences);
 
 // Of options that are in range.
-GateLoss GateLossOf(CalibrationLoss loss);
+GateLoss GateLossOf(const CalibrationOptions& options);
 TrainingOptions TrainingOptionsOf(const CalibrationOptions& options);
 
 }  // namespace seer

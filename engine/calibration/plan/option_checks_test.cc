@@ -49,6 +49,16 @@ TEST(OptionChecksTest, NamesWhatIsOutOfRange) {
          o.target = CalibrationTarget::kMass;
          o.loss = CalibrationLoss::kKlReference;
        }},
+      {"loss",
+       [](Options& o) {
+         o.target = CalibrationTarget::kRootMass;
+         o.loss = CalibrationLoss::kMse;
+       }},
+      {"loss",
+       [](Options& o) {
+         o.target = CalibrationTarget::kRootMass;
+         o.loss = CalibrationLoss::kKlReference;
+       }},
   };
   for (const auto& test : cases) {
     Options options;
@@ -69,6 +79,18 @@ TEST(OptionChecksTest, TakesWhatIsJustInRange) {
   options.validation_fraction = 0.5;
   options.loss = CalibrationLoss::kMse;
   EXPECT_TRUE(CheckCalibrationOptions(options, kContext).ok());
+}
+
+TEST(OptionChecksTest, RootMassIsALossOfItsOwn) {
+  CalibrationOptions options;
+  options.target = CalibrationTarget::kRootMass;
+  EXPECT_TRUE(CheckCalibrationOptions(options, kContext).ok());
+  EXPECT_EQ(TrainingOptionsOf(options).loss, GateLoss::kKlOfRoot);
+  for (const auto target :
+       {CalibrationTarget::kMax, CalibrationTarget::kMass}) {
+    options.target = target;
+    EXPECT_EQ(TrainingOptionsOf(options).loss, GateLoss::kKl);
+  }
 }
 
 }  // namespace

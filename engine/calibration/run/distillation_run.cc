@@ -65,7 +65,7 @@ std::vector<int64_t> FirstOf(const std::vector<int64_t>& all, int64_t most) {
 DistillationRun::DistillationRun(DistillationSetup setup)
     : setup_(std::move(setup)),
       num_layers_(setup_.shape.num_layers),
-      loss_tile_(FirstLossTile(GateLossOf(setup_.options.loss),
+      loss_tile_(FirstLossTile(GateLossOf(setup_.options),
                                NumBlocks(setup_.options.sequence_len))),
       order_(setup_.sequences->num_sequences(),
              setup_.options.validation_fraction, setup_.options.seed),

@@ -233,6 +233,29 @@ TEST_P(DistillationRunTest, SaysWhereTheFileComesFrom) {
   }
 }
 
+// Oracles, which know nothing of weights, choose and are counted by the mass
+// whether or not its roots are trained on.
+TEST_P(DistillationRunTest, RootMassIsTrainedOnAndMassCounted) {
+  options_.target = CalibrationTarget::kMass;
+  const Outcome mass = Run();
+  ASSERT_TRUE(mass.status.ok()) << mass.status;
+  options_.target = CalibrationTarget::kRootMass;
+  const Outcome root = Run();
+  ASSERT_TRUE(root.status.ok()) << root.status;
+  for (size_t layer = 0; layer < 2; ++layer) {
+    const auto& got = root.quality.layers[layer];
+    const auto& other = mass.quality.layers[layer];
+    EXPECT_NE(got.loss, other.loss);
+    for (size_t d = 0; d < 3; ++d) {
+      EXPECT_EQ(got.recalls[d].oracle_mass_recall,
+                other.recalls[d].oracle_mass_recall);
+    }
+  }
+  const auto set = Load(root.file);
+  ASSERT_NE(set, nullptr);
+  EXPECT_EQ(set->provenance.target, "root_mass");
+}
+
 TEST_P(DistillationRunTest, HeldOutSequencesAreNotTrainedOn) {
   const auto run = Make();
   while (run->status().step < options_.steps) {

@@ -18,7 +18,8 @@ namespace seer {
 // What a micro-step has of the base model.
 struct PassPart {
   int32_t layer = 0;
-  TileRange range;         // with the target that a gate is trained on
+  TileRange range;         // with the target that a gate is trained on: for
+                           // kRootMass the mass, whose roots the loss takes
   RangeTruth truth;        // as far as it is wanted
   bool is_scored = false;  // at or after the border; else there is no target
   bool ends_layer = false;

@@ -166,8 +166,8 @@ TEST_P(LayerTrainerTest, LossDoesNotDependOnRanges) {
   options_.shape.dtype = DType::kFloat32;
   for (const char* design : {"Qavg_Kmaxminavg", "Qmaxmin_Kavg"}) {
     SetDesign(design);
-    for (const GateLoss loss :
-         {GateLoss::kKl, GateLoss::kKlReference, GateLoss::kMse}) {
+    for (const GateLoss loss : {GateLoss::kKl, GateLoss::kKlOfRoot,
+                                GateLoss::kKlReference, GateLoss::kMse}) {
       options_.training.loss = loss;
       const auto whole = RunStep(Make().get(), 1000);
       ASSERT_TRUE(whole.ok()) << whole.status();
