@@ -118,7 +118,9 @@ class CalibrationJobsTest : public testing::Test {
 
 TEST_F(CalibrationJobsTest, LivesItsWholeLife) {
   jobs_.calibrator().AllowTicks(3);
-  const std::string id = jobs_.Create();
+  CalibrationSpec spec = jobs_.Spec();
+  spec.target = "root_mass";
+  const std::string id = jobs_.Create(spec);
   ASSERT_TRUE(jobs_.calibrator().WaitForTicks(3));
   JobView view = jobs_.WaitUntil(id, [](const JobView& job) {
     return job.live && job.live->progress.step == 3;
@@ -128,6 +130,8 @@ TEST_F(CalibrationJobsTest, LivesItsWholeLife) {
   EXPECT_EQ(view.live->progress.layer_losses, std::vector<double>(4, 1.0 / 3));
   EXPECT_EQ(view.live->time_left, absl::Seconds(3));
   EXPECT_EQ(jobs_.calibrator().last_options().sequences_per_step, 2);
+  EXPECT_EQ(jobs_.calibrator().last_options().target,
+            CalibrationTarget::kRootMass);
   std::string metrics = ExposeText({&jobs_.metrics().registry()});
   EXPECT_TRUE(absl::StrContains(
       metrics, "seer_calibration_progress_ratio{model=\"fake\"} 0.5\n"));

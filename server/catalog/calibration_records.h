@@ -24,7 +24,7 @@ struct CalibrationSpec {
   std::string dataset_id;
   std::string display_name;
   std::string design;  // e.g. "Qavg_Kmaxminavg"
-  std::string target;  // "max", "mass"
+  std::string target;  // "max", "mass", "root_mass"
   std::string loss;    // "kl", "kl_reference", "mse"
   int64_t steps = 0;
   int64_t warmup_steps = 0;

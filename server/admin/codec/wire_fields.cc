@@ -83,6 +83,7 @@ v1::UploadFormat EncodeFormat(UploadFormat format) {
 v1::CalibrationTarget EncodeTarget(absl::string_view target) {
   if (target == "max") return v1::CALIBRATION_TARGET_MAX;
   if (target == "mass") return v1::CALIBRATION_TARGET_MASS;
+  if (target == "root_mass") return v1::CALIBRATION_TARGET_ROOT_MASS;
   return v1::CALIBRATION_TARGET_UNSPECIFIED;
 }
 

@@ -86,8 +86,11 @@ absl::Status DecodeObjective(const v1::CalibrationJob& job,
     case v1::CALIBRATION_TARGET_MASS:
       spec.target = "mass";
       break;
+    case v1::CALIBRATION_TARGET_ROOT_MASS:
+      spec.target = "root_mass";
+      break;
     default:
-      return InvalidField(Path("target"), "must be MAX or MASS");
+      return InvalidField(Path("target"), "must be MAX, MASS or ROOT_MASS");
   }
   switch (job.loss()) {
     case v1::CALIBRATION_LOSS_UNSPECIFIED:

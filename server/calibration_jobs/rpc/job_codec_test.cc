@@ -66,6 +66,13 @@ TEST(JobCodecTest, WhatIsAskedForComesBack) {
   view.record.spec = Decode(request).value().spec;
   job.set_state(v1::CALIBRATION_JOB_STATE_QUEUED);
   EXPECT_EQ(EncodeJob(view).SerializeAsString(), job.SerializeAsString());
+
+  request = Minimal();
+  request.mutable_calibration_job()->set_target(
+      v1::CALIBRATION_TARGET_ROOT_MASS);
+  view.record.spec = Decode(request).value().spec;
+  EXPECT_EQ(view.record.spec.target, "root_mass");
+  EXPECT_EQ(EncodeJob(view).target(), v1::CALIBRATION_TARGET_ROOT_MASS);
 }
 
 TEST(JobCodecTest, NamesTheFieldThatIsWrong) {
@@ -97,6 +104,11 @@ TEST(JobCodecTest, NamesTheFieldThatIsWrong) {
        [](auto& job) {
          job.set_target(v1::CALIBRATION_TARGET_MASS);
          job.set_loss(v1::CALIBRATION_LOSS_MSE);
+       }},
+      {"loss",
+       [](auto& job) {
+         job.set_target(v1::CALIBRATION_TARGET_ROOT_MASS);
+         job.set_loss(v1::CALIBRATION_LOSS_KL_REFERENCE);
        }},
       {"steps", [](auto& job) { job.set_steps(0); }},
       {"steps", [](auto& job) { job.set_steps(1000001); }},

@@ -79,6 +79,11 @@ std::vector<int64_t> Spread(const std::vector<int64_t>& indices,
   return spread;
 }
 
+CalibrationTarget TargetOf(const std::string& name) {
+  if (name == "root_mass") return CalibrationTarget::kRootMass;
+  return name == "mass" ? CalibrationTarget::kMass : CalibrationTarget::kMax;
+}
+
 CalibrationLoss LossOf(const std::string& name) {
   if (name == "kl_reference") return CalibrationLoss::kKlReference;
   return name == "mse" ? CalibrationLoss::kMse : CalibrationLoss::kKl;
@@ -187,8 +192,7 @@ CalibrationOptions JobRun::TrainingOptions(const Dataset& dataset) const {
   const CalibrationSpec& spec = job_.spec;
   CalibrationOptions options;
   options.design = spec.design;
-  options.target = spec.target == "mass" ? CalibrationTarget::kMass
-                                         : CalibrationTarget::kMax;
+  options.target = TargetOf(spec.target);
   options.loss = LossOf(spec.loss);
   options.steps = spec.steps;
   options.warmup_steps = spec.warmup_steps;
