@@ -264,8 +264,11 @@ TEST_F(SeerctlAdminTest, CalibrateDrawsABarOnATerminal) {
 }
 
 TEST_F(SeerctlAdminTest, CalibrateDetaches) {
-  const Output output = Run({"calibrate", "--dataset=d", "--detach"});
+  const Output output =
+      Run({"calibrate", "--dataset=d", "--detach", "--target=root_mass"});
   EXPECT_EQ(output.exit_code, 0);
+  EXPECT_EQ(creations_[0].calibration_job().target(),
+            v1::CALIBRATION_TARGET_ROOT_MASS);
   EXPECT_EQ(output.out, "calibrationJobs/7\n");
   EXPECT_EQ(output.err, "");
 }
@@ -433,7 +436,7 @@ TEST(SeerctlAdminUsageTest, WrongUsageIsCaughtHere) {
   EXPECT_THAT(error({"calibrate", "--dataset=d", "--detach", "--activate"}),
               HasSubstr("--detach goes with none"));
   EXPECT_THAT(error({"calibrate", "--dataset=d", "--target=min"}),
-              HasSubstr("must be max or mass"));
+              HasSubstr("must be max, mass or root_mass"));
   EXPECT_THAT(error({"dataset", "upload", "-", "-"}), HasSubstr("only once"));
   EXPECT_THAT(error({"dataset", "upload", "/nowhere"}), HasSubstr("/nowhere"));
   EXPECT_THAT(error({"dataset", "upload", broken}),

@@ -10,8 +10,9 @@ void CalibrationFlags::AddTo(FlagSet* flags) {
              "pooling, Q and K each of max, min, avg in this order; default "
              "Qavg_Kmaxminavg");
   flags->Add("target", &target_, "TARGET",
-             "what the gate learns of a block: max (its largest probability) "
-             "or mass (all of it); default max");
+             "what the gate learns of a block: max (its largest probability), "
+             "mass (all of it) or root_mass (the mass's square root, which "
+             "heeds blocks of little mass more); default max");
   flags->Add("loss", &loss_, "LOSS",
              "kl, kl_reference or mse, the last two only for max; default kl");
   flags->Group("Training");
@@ -39,9 +40,12 @@ absl::StatusOr<v1::CalibrationJob> CalibrationFlags::Job() const {
     job.set_target(v1::CALIBRATION_TARGET_MAX);
   } else if (target_ == "mass") {
     job.set_target(v1::CALIBRATION_TARGET_MASS);
+  } else if (target_ == "root_mass") {
+    job.set_target(v1::CALIBRATION_TARGET_ROOT_MASS);
   } else if (!target_.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--target cannot be \"", target_, "\": must be max or mass"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--target cannot be \"", target_,
+                     "\": must be max, mass or root_mass"));
   }
   if (loss_ == "kl") {
     job.set_loss(v1::CALIBRATION_LOSS_KL);
