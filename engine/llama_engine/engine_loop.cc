@@ -76,6 +76,9 @@ absl::Time EngineLoop::RunBackground(bool computed) {
   if (!parts_.inbox->healthy()) {
     parts_.background->End(absl::InternalError("the engine has failed"));
   }
+  // What it takes, requests do not get.
+  parts_.admission->RecordStep(0, parts_.background->TakeTimeBesideRequests());
+  parts_.scheduler->SetShareBesideSteps(parts_.background->share());
   return look_at;
 }
 

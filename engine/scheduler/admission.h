@@ -86,9 +86,9 @@ class Admission {
   // UNAVAILABLE: draining, with a retry delay (reason DRAINING).
   absl::StatusOr<Place> Enter(int64_t prompt_tokens);
 
-  // A step of `duration` computed `prompt_tokens` (0: decode rows only, or
-  // the engine waited for pages). Counts toward the average while there is a
-  // backlog; call it before the step's Advance.
+  // The device took `duration` for a step, which computed `prompt_tokens` (0:
+  // decode rows only), or for what is done between steps (0). Counts toward the
+  // average while there is a backlog; call it before the step's Advance.
   void RecordStep(int64_t prompt_tokens, absl::Duration duration);
 
   // Refuses every newcomer from now on.

@@ -211,8 +211,10 @@ const StepPlan& Scheduler::Plan() {
   // Running sequences first, so that a long prompt costs them at most the
   // time of one step; Validate leaves room for a chunk beside all of them.
   CountDecodeRows();
-  PlanPrompts(/*is_background=*/false, options_.step_time);
-  PlanPrompts(/*is_background=*/true, BackgroundStepTime());
+  const absl::Duration step_time =
+      options_.step_time * (1.0 - share_beside_steps_);
+  PlanPrompts(/*is_background=*/false, step_time);
+  PlanPrompts(/*is_background=*/true, BackgroundStepTime(step_time));
   PlanDecodeRows();
   plan_.predicted_time = costs_.Predict(plan_.work);
   if (!plan_.slices.empty()) {
@@ -291,9 +293,9 @@ void Scheduler::CountDecodeRows() {
   }
 }
 
-absl::Duration Scheduler::BackgroundStepTime() const {
-  if (plan_.num_tokens() == 0) return options_.step_time;
-  return std::min(options_.step_time,
+absl::Duration Scheduler::BackgroundStepTime(absl::Duration step_time) const {
+  if (plan_.num_tokens() == 0) return step_time;
+  return std::min(step_time,
                   costs_.Predict(plan_.work) / (1.0 - kBackgroundShare));
 }
 

@@ -112,6 +112,10 @@ class Scheduler {
   // open plan: its rows were not computed and come again.
   const StepPlan& Plan();
 
+  // Other work has this share of the device's time between steps, in [0, 1):
+  // steps planned from now on get the rest of step_time. At first 0.
+  void SetShareBesideSteps(double share) { share_beside_steps_ = share; }
+
   // A step of such work took so long: later predictions take it in.
   void RecordStepTime(const StepWork& work, absl::Duration duration);
 
@@ -147,8 +151,9 @@ class Scheduler {
   // Counts the rows that running choices are ready to compute as work of the
   // plan.
   void CountDecodeRows();
-  // How long the step may become with prompts of the background.
-  absl::Duration BackgroundStepTime() const;
+  // How long a step that may take `step_time` may become with prompts of the
+  // background.
+  absl::Duration BackgroundStepTime(absl::Duration step_time) const;
   // Appends chunks of prompts, of the background or all others, first come
   // first served, within the step's rows and `step_time`; their work is
   // counted.
@@ -177,6 +182,7 @@ class Scheduler {
   StepPlan plan_;
   bool plan_open_ = false;
   bool waits_for_pages_ = false;
+  double share_beside_steps_ = 0.0;
   int64_t num_sequences_running_ = 0;
   int64_t backlog_tokens_ = 0;
 };

@@ -477,6 +477,36 @@ SequenceLengths Background(int64_t prompt_len) {
   return lengths;
 }
 
+// Streams and a long prompt, while other work has a share of the device.
+TEST(Scheduler, LeavesOtherWorkItsShareOfTheStepTime) {
+  PageAllocator pages(10000);
+  SchedulerOptions options = Options(100000, 100);
+  options.step_time = absl::Milliseconds(100);
+  Scheduler scheduler(options, &pages);
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(scheduler.Add(2 + i, {10, 200, 1}).ok());
+  }
+  ASSERT_TRUE(scheduler.Add(1, {500000, 1, 1}).ok());
+  for (const double share : {0.0, 0.5, 0.95, 0.0}) {
+    scheduler.SetShareBesideSteps(share);
+    StepWork work;
+    for (int i = 0; i < 20; ++i) {
+      work = scheduler.Plan().work;
+      scheduler.RecordStepTime(work, RowTime(work));
+      scheduler.Commit();
+    }
+    EXPECT_EQ(work.decode_rows, 20) << "rows of streams wait for nobody";
+    if (share == 0.95) {
+      EXPECT_EQ(work.prompt_tokens, 64);  // the rows alone take longer
+      continue;
+    }
+    // To a tile, and the costs are learned.
+    const absl::Duration most = options.step_time * (1 - share);
+    EXPECT_LE(RowTime(work), most * 1.02);
+    EXPECT_GT(RowTime(work), most * 0.98 - absl::Microseconds(640));
+  }
+}
+
 // What a step has of so many streams and a prompt of the background that came
 // first.
 StepWork StepBesideStreams(int num_streams) {

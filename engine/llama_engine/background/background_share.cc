@@ -7,15 +7,12 @@ namespace {
 
 constexpr double kMostShare = 0.99;
 
-double EarnedASecond(double share) {
-  const double bounded = std::min(share, kMostShare);
-  return bounded / (1.0 - bounded);
-}
-
 }  // namespace
 
 BackgroundShare::BackgroundShare(double share, absl::Duration most_a_round)
-    : earned_a_second_(EarnedASecond(share)), most_a_round_(most_a_round) {}
+    : share_(std::min(share, kMostShare)),
+      earned_a_second_(share_ / (1.0 - share_)),
+      most_a_round_(most_a_round) {}
 
 void BackgroundShare::RecordServing(absl::Duration duration) {
   const absl::Duration earned = duration * earned_a_second_;

@@ -19,6 +19,10 @@ class BackgroundShare {
   explicit BackgroundShare(
       double share, absl::Duration most_a_round = absl::InfiniteDuration());
 
+  // As it is taken. A step of 1 - share of some time and what comes between it
+  // and the next take that time at most, or the step's and one micro-step's.
+  double share() const { return share_; }
+
   // A step of requests took so long.
   void RecordServing(absl::Duration duration);
 
@@ -36,6 +40,7 @@ class BackgroundShare {
   void RecordIdle() { credit_ = absl::ZeroDuration(); }
 
  private:
+  const double share_;
   const double earned_a_second_;  // seconds
   const absl::Duration most_a_round_;
   absl::Duration credit_;  // below 0: owed

@@ -209,6 +209,7 @@ absl::Status CalibrationWork::Book(
   SEER_RETURN_IF_ERROR(timed.status());
   for (const MicroStepTimer::Timed& step : *timed) {
     // Alone it cost nobody anything.
+    if (step.beside_requests) time_beside_ += step.actual;
     if (run_ != nullptr && step.beside_requests) {
       run_->share.Correct(step.expected, step.actual);
     }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -69,6 +70,15 @@ class CalibrationWork {
   // request wants one. An error is the device's: it is of no more use.
   absl::Status RunRound(bool has_computed, absl::Time* look_at);
 
+  // Of the device's time, what the run under way may have beside requests; 0:
+  // there is none.
+  double share() const { return run_ == nullptr ? 0.0 : run_->share.share(); }
+  // The device's time that micro-steps beside requests have taken, and were
+  // seen to, since the last call.
+  absl::Duration TakeTimeBesideRequests() {
+    return std::exchange(time_beside_, absl::ZeroDuration());
+  }
+
   // Ends the run under way, which frees what it holds. False: there is none.
   bool EndRun(const absl::Status& status);
   // And refuses others from now on.
@@ -103,6 +113,7 @@ class CalibrationWork {
   PagedLayerSource source_;
   MicroStepTimer timer_;
   std::unique_ptr<Run> run_;  // null: none
+  absl::Duration time_beside_;
 
   Mutex mutex_;
   // Of the run that was offered last.

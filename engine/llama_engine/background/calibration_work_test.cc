@@ -181,6 +181,54 @@ TEST_F(CalibrationWorkTest, OwesOnlyItsOwnTimeBesideRequests) {
   EXPECT_EQ(loop.rows().micro_steps_beside, 2) << "the second's";
 }
 
+// A share of 0.99 leaves steps 1 ms, of 50 that 100 tokens are believed to take.
+TEST_F(CalibrationWorkTest, StepsLeaveItItsShare) {
+  SchedulerOptions scheduler;
+  scheduler.step_time = absl::Milliseconds(100);
+  for (const bool is_beside : {false, true}) {
+    TinyLoop loop(&executor_, &device_, scheduler);
+    CalibrationOptions options = SmallRun();
+    options.device_share = 0.99;
+    std::unique_ptr<CalibrationRun> run = Begin(loop, options);
+    if (!is_beside) run.reset();
+    loop.Start();
+    while (is_beside && run->status().step == 0) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    loop.Complete(LongRequest());
+    loop.Stop();
+    EXPECT_EQ(loop.rows().first_tokens, is_beside ? 64 : 100);
+  }
+}
+
+// Steps and micro-steps take an hour each, by which all before is forgotten:
+// the prompt of the only step was 100 tokens, and what came last is what was
+// done beside it.
+TEST_F(CalibrationWorkTest, WhoWaitsBesideItIsToldSo) {
+  SlowDevice device(&executor_);
+  for (const bool is_beside : {false, true}) {
+    TinyLoop loop(&executor_, &device);
+    const auto waiting = loop.admission().Enter(1000);
+    std::unique_ptr<CalibrationRun> run = Begin(loop, SmallRun());
+    if (!is_beside) run.reset();
+    GenerationRequest request = LongRequest();
+    request.max_tokens = 1;
+    const auto stream = loop.Submit(request);
+    loop.Start();
+    EXPECT_TRUE(Gather(*stream).summary.has_value());
+    while (is_beside && run->status().step == 0) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    loop.Stop();
+    const double per_hour = loop.admission().load().tokens_per_second * 3600;
+    if (is_beside) {
+      EXPECT_LT(per_hour, 50);
+    } else {
+      EXPECT_NEAR(per_hour, 100, 1e-6);
+    }
+  }
+}
+
 TEST_F(CalibrationWorkTest, AnAbandonedChannelKeepsNothing) {
   CalibrationChannel channel("identity", CalibrationStatus(), [] {});
   const auto push = [&] {

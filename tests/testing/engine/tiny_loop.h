@@ -32,11 +32,13 @@
 
 namespace seer {
 
-// Rows of generated tokens that were computed, and micro-steps beside requests.
+// Rows of generated tokens that were computed, prompt tokens of the first step
+// and micro-steps beside requests.
 class RowCounter final : public EngineObserver {
  public:
   void OnStep(const StepReport& report) override {
     decode_rows += report.decode_rows;
+    if (first_tokens == 0) first_tokens = report.prompt_tokens;
   }
   void OnCancelled(absl::Duration) override {}
   void OnMicroStep(absl::Duration, bool beside_requests) override {
@@ -44,13 +46,16 @@ class RowCounter final : public EngineObserver {
   }
 
   int64_t decode_rows = 0;
+  int64_t first_tokens = 0;
   int64_t micro_steps_beside = 0;
 };
 
 class TinyLoop {
  public:
   // Both are borrowed.
-  TinyLoop(AtenExecutor* executor, CpuDevice* device) {
+  TinyLoop(AtenExecutor* executor, CpuDevice* device,
+           const SchedulerOptions& scheduler = SchedulerOptions())
+      : scheduler_(scheduler, &pages_) {
     const std::string folder = testing::TempDir() + "tiny_loop";
     mkdir(folder.c_str(), 0700);
     EXPECT_TRUE(WriteTinyLlama(folder, TinyLlamaOptions()).ok());
@@ -135,7 +140,7 @@ class TinyLoop {
   // To be driven by hand while no thread runs the loop.
   CalibrationWork& background() { return *background_; }
   Inbox& inbox() { return inbox_; }
-  const Admission& admission() const { return admission_; }
+  Admission& admission() { return admission_; }
   // Once the thread has ended.
   const RowCounter& rows() const { return rows_; }
 
@@ -145,7 +150,7 @@ class TinyLoop {
   std::unique_ptr<LlamaModel> model_;
   KvCache cache_;
   PageAllocator pages_{100};
-  Scheduler scheduler_{SchedulerOptions(), &pages_};
+  Scheduler scheduler_;
   Admission admission_{AdmissionOptions()};
   Inbox inbox_;
   std::unique_ptr<CalibrationWork> background_;
