@@ -253,6 +253,13 @@ void Scheduler::Commit() {
   }
 }
 
+int64_t Scheduler::PagesMissing() const {
+  if (!waits_for_pages_ || waiting_.empty()) return 0;
+  const int64_t available = pages_->num_free() - pages_->num_reserved();
+  return std::max<int64_t>(0,
+                           PagesNeeded(waiting_.front()->lengths) - available);
+}
+
 bool Scheduler::IsRunning(RequestId id) const {
   const Request* const request = Find(id);
   return request != nullptr && request->running;

@@ -73,7 +73,8 @@ struct SequenceLengths {
 class Scheduler {
  public:
   // `options` must be valid; `pages` must outlive this. Who else takes pages
-  // out of it must give them back when waits_for_pages.
+  // out of it takes none when waits_for_pages, and gives them back when they
+  // are all that is missing (PagesMissing).
   Scheduler(const SchedulerOptions& options, PageAllocator* pages);
   ~Scheduler();
 
@@ -128,6 +129,9 @@ class Scheduler {
 
   // At the last Plan the first in line would have started, but for pages.
   bool waits_for_pages() const { return waits_for_pages_; }
+  // Pages that now have to become free for the first in line to start, if it
+  // waits_for_pages; 0: none, the next Plan finds enough.
+  int64_t PagesMissing() const;
   // Started, with pages; false: waiting, or not there.
   bool IsRunning(RequestId id) const;
   int64_t num_requests_running() const { return running_.size(); }

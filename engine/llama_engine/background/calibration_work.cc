@@ -128,13 +128,22 @@ absl::Status CalibrationWork::RunRound(bool has_computed, absl::Time* look_at) {
   if (run_->channel->TakeCheckpointRequest()) {
     run_->distillation->RequestCheckpoint();
   }
-  if (parts_.source.scheduler->waits_for_pages() &&
-      run_->distillation->holds_memory()) {
+  if (IsWaitedFor()) {
     run_->distillation->GiveMemoryBack();
     *look_at = absl::InfinitePast();
     return absl::OkStatus();
   }
   return has_computed ? RunBesideRequests() : RunAlone(look_at);
+}
+
+bool CalibrationWork::IsWaitedFor() const {
+  const DistillationRun& distillation = *run_->distillation;
+  if (!distillation.holds_memory()) return false;
+  const int64_t num_missing = parts_.source.scheduler->PagesMissing();
+  return num_missing > 0 &&
+         num_missing <= PagedLayerSource::PagesNeeded(
+                            distillation.options().sequence_len,
+                            parts_.source.model->config().num_layers);
 }
 
 absl::Status CalibrationWork::RunAlone(absl::Time* look_at) {

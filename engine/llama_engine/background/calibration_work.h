@@ -100,6 +100,8 @@ class CalibrationWork {
   absl::Status Begin(CalibrationOrder order);
   // RESOURCE_EXHAUSTED, OUT_OF_MEMORY: steps would not find theirs any more.
   absl::Status CheckMemory(const DistillationSetup& setup) const;
+  // The first in line can start with the run's pages and not without.
+  bool IsWaitedFor() const;
   absl::Status RunAlone(absl::Time* look_at);
   absl::Status RunBesideRequests();
   // The next micro-step, which may be the last or fail: then there is no run

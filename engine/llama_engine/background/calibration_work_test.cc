@@ -15,8 +15,10 @@
 #include "engine/calibrator.h"
 #include "engine/device/cpu_device.h"
 #include "engine/errors.h"
+#include "engine/kv_cache/page_allocator.h"
 #include "engine/llama_engine/background/calibration_channel.h"
 #include "engine/model/aten_executor.h"
+#include "engine/scheduler/scheduler.h"
 #include "gtest/gtest.h"
 #include "tests/testing/engine/split_device.h"
 #include "tests/testing/engine/tiny_llama.h"
@@ -181,7 +183,7 @@ TEST_F(CalibrationWorkTest, OwesOnlyItsOwnTimeBesideRequests) {
   EXPECT_EQ(loop.rows().micro_steps_beside, 2) << "the second's";
 }
 
-// A share of 0.99 leaves steps 1 ms, of 50 that 100 tokens are believed to take.
+// A share of 0.99 leaves steps 1 ms of 100; 100 tokens are believed to take 50.
 TEST_F(CalibrationWorkTest, StepsLeaveItItsShare) {
   SchedulerOptions scheduler;
   scheduler.step_time = absl::Milliseconds(100);
@@ -227,6 +229,41 @@ TEST_F(CalibrationWorkTest, WhoWaitsBesideItIsToldSo) {
       EXPECT_NEAR(per_hour, 100, 1e-6);
     }
   }
+}
+
+// It holds pages; requests come that the scheduler alone knows of.
+TEST_F(CalibrationWorkTest, GivesPagesBackOnlyToWhoCanStartThen) {
+  PageAllocator& pages = loop_.pages();
+  Scheduler& scheduler = loop_.scheduler();
+  const auto run = Begin(loop_, SmallRun());
+  absl::Time look_at;
+  const auto round = [&] {
+    ASSERT_TRUE(loop_.background().RunRound(false, &look_at).ok());
+  };
+  while (pages.num_used() == 0) round();
+  const int64_t num_held = pages.num_used();
+  const int64_t num_left = pages.num_pages() - num_held;
+  const auto wait_for = [&](RequestId id, int64_t num_pages) {
+    ASSERT_TRUE(scheduler.Add(id, {num_pages * 64, 0, 1}).ok());
+    scheduler.Plan();
+    ASSERT_TRUE(scheduler.waits_for_pages());
+  };
+  ASSERT_TRUE(scheduler.Add(1, {64 * (num_left - 20), 0, 1}).ok());
+  scheduler.Plan();
+  const int64_t num_used = pages.num_used();
+  wait_for(2, 20 + num_held + 1);
+  EXPECT_EQ(scheduler.PagesMissing(), num_held + 1);
+  round();
+  EXPECT_EQ(pages.num_used(), num_used) << "one page too few";
+  scheduler.Remove(2);
+  EXPECT_EQ(scheduler.PagesMissing(), 0);
+  wait_for(3, 20 + num_held);
+  EXPECT_EQ(scheduler.PagesMissing(), num_held);
+  round();
+  EXPECT_EQ(pages.num_used(), num_used - num_held);
+  scheduler.Plan();
+  EXPECT_TRUE(scheduler.IsRunning(3));
+  EXPECT_EQ(scheduler.PagesMissing(), 0);
 }
 
 TEST_F(CalibrationWorkTest, AnAbandonedChannelKeepsNothing) {

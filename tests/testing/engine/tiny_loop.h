@@ -141,6 +141,8 @@ class TinyLoop {
   CalibrationWork& background() { return *background_; }
   Inbox& inbox() { return inbox_; }
   Admission& admission() { return admission_; }
+  Scheduler& scheduler() { return scheduler_; }
+  PageAllocator& pages() { return pages_; }
   // Once the thread has ended.
   const RowCounter& rows() const { return rows_; }
 
