@@ -4,9 +4,10 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/bitwise_right_shift.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
 
 #include <algorithm>
+#include <cstring>
+#include <type_traits>
 
 #include "base/status_macros.h"
 #include "engine/calibration/network/gate_loss.h"
@@ -14,12 +15,102 @@
 #include "kernels/block_selection/row_budget.h"
 
 namespace seer {
+namespace {
+
+// Arrays one after the other in the device's memory, written by the host and
+// sent by one copy, for which nobody waits.
+class PackedArrays {
+ public:
+  // Of what an array of `size` takes.
+  template <typename T>
+  static int64_t BytesOf(int64_t size) {
+    constexpr int64_t kAlignment = 16;
+    static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= kAlignment);
+    const int64_t num_bytes = size * static_cast<int64_t>(sizeof(T));
+    return (num_bytes + kAlignment - 1) / kAlignment * kAlignment;
+  }
+
+  PackedArrays(int64_t num_bytes, at::Device device)
+      : on_device_(at::empty({num_bytes},
+                             at::TensorOptions(at::kByte).device(device))),
+        // ATen gives pinned memory to nobody else before copies from it are
+        // done, though the tensor is gone.
+        on_host_(device.is_cpu()
+                     ? on_device_
+                     : at::empty(
+                           {num_bytes},
+                           at::TensorOptions(at::kByte).pinned_memory(true))) {}
+
+  // Where the device finds the values once they are sent.
+  template <typename T>
+  const T* Add(const std::vector<T>& values) {
+    const int64_t begin = num_used_;
+    num_used_ += BytesOf<T>(static_cast<int64_t>(values.size()));
+    std::memcpy(on_host_.mutable_data_ptr<uint8_t>() + begin, values.data(),
+                values.size() * sizeof(T));
+    return reinterpret_cast<const T*>(on_device_.const_data_ptr<uint8_t>() +
+                                      begin);
+  }
+
+  at::Tensor Send() {
+    if (!on_device_.is_cpu()) on_device_.copy_(on_host_, /*non_blocking=*/true);
+    return on_device_;
+  }
+
+ private:
+  const at::Tensor on_device_;
+  const at::Tensor on_host_;
+  int64_t num_used_ = 0;
+};
+
+std::vector<Tile> TilesOf(const PromptTiles& range) {
+  std::vector<Tile> tiles;
+  int32_t num_rows = 0;
+  for (int64_t i = range.first_tile; i < range.last_tile; ++i) {
+    Tile tile;
+    tile.row_begin = num_rows;
+    tile.num_rows = static_cast<int32_t>(
+        std::min<int64_t>(kBlockSize, range.prompt_len - i * kBlockSize));
+    tile.block = static_cast<int32_t>(i);
+    num_rows += tile.num_rows;
+    tiles.push_back(tile);
+  }
+  return tiles;
+}
+
+// Of all but the row budgets.
+SelectionRule RuleOf(const UniformBudgets& budgets, const PromptTiles& range) {
+  SelectionRule rule;
+  rule.kind = SelectionRule::Kind::kRowBudget;
+  rule.num_prompt_tiles = static_cast<int32_t>(NumBlocks(range.prompt_len));
+  rule.sink_blocks = budgets.sink_blocks;
+  rule.dense_last_blocks = budgets.dense_last_blocks;
+  return rule;
+}
+
+// [densities, heads]
+std::vector<int32_t> RowBudgetsOf(const UniformBudgets& budgets,
+                                  const SelectionRule& rule,
+                                  int32_t num_heads) {
+  RowBudgetShape shape;
+  shape.num_tiles = rule.num_prompt_tiles;
+  shape.sink_blocks = rule.sink_blocks;
+  shape.dense_last_blocks = rule.dense_last_blocks;
+  std::vector<int32_t> row_budgets;
+  for (const double density : budgets.densities) {
+    row_budgets.insert(
+        row_budgets.end(), num_heads,
+        static_cast<int32_t>(SolveRowBudget(shape, density).k_1024));
+  }
+  return row_budgets;
+}
+
+}  // namespace
 
 RangeSelection::RangeSelection(const UniformBudgets& budgets,
                                const PromptTiles& tiles,
                                int32_t num_query_heads, const Device& device)
     : device_(device),
-      num_query_heads_(num_query_heads),
       visible_(VisibleBlocksOf(tiles.first_tile, tiles.num_tiles(),
                                tiles.last_tile, AtenDevice(device))) {
   const int64_t num_words = (tiles.last_tile + 63) / 64;
@@ -34,66 +125,43 @@ RangeSelection::RangeSelection(const UniformBudgets& budgets,
   args_.sets.counts = counts_.mutable_data_ptr<int32_t>();
   args_.sets.num_words = static_cast<int32_t>(num_words);
   args_.sets.num_query_heads = num_query_heads;
-  MakeBatch(tiles);
-  MakeRules(budgets, tiles);
+  SendArguments(budgets, tiles);
 }
 
-void RangeSelection::MakeBatch(const PromptTiles& tiles) {
+void RangeSelection::SendArguments(const UniformBudgets& budgets,
+                                   const PromptTiles& range) {
+  const int64_t num_densities = static_cast<int64_t>(budgets.densities.size());
+  const int32_t num_heads = args_.num_query_heads;
+  PackedArrays arrays(
+      PackedArrays::BytesOf<int32_t>(range.last_tile) +
+          PackedArrays::BytesOf<SequenceSlice>(1) +
+          PackedArrays::BytesOf<Tile>(range.num_tiles()) +
+          PackedArrays::BytesOf<int32_t>(num_densities * num_heads) +
+          PackedArrays::BytesOf<SelectionRule>(num_densities),
+      AtenDevice(device_));
+  const std::vector<Tile> tiles = TilesOf(range);
   SequenceSlice slice;
-  slice.position_begin = static_cast<int32_t>(tiles.first_tile * kBlockSize);
-  slice.prompt_len = static_cast<int32_t>(tiles.prompt_len);
-  for (int64_t i = tiles.first_tile; i < tiles.last_tile; ++i) {
-    Tile tile;
-    tile.row_begin = slice.num_rows;
-    tile.num_rows = static_cast<int32_t>(
-        std::min<int64_t>(kBlockSize, tiles.prompt_len - i * kBlockSize));
-    tile.block = static_cast<int32_t>(i);
-    slice.num_rows += tile.num_rows;
-    tiles_.push_back(tile);
-  }
+  slice.position_begin = static_cast<int32_t>(range.first_tile * kBlockSize);
+  slice.prompt_len = static_cast<int32_t>(range.prompt_len);
+  slice.num_rows = tiles.back().row_begin + tiles.back().num_rows;
   // Selection reads no page, but a slice has its table.
-  pages_.resize(tiles.last_tile);
-  slice.page_table = OnDevice(pages_);
-  slices_ = {slice};
-  args_.batch.sequences = OnDevice(slices_);
-  args_.batch.tiles = OnDevice(tiles_);
+  slice.page_table = arrays.Add(std::vector<int32_t>(range.last_tile));
+  args_.batch.sequences = arrays.Add(std::vector<SequenceSlice>{slice});
+  args_.batch.tiles = arrays.Add(tiles);
   args_.batch.num_sequences = 1;
   args_.batch.num_rows = slice.num_rows;
-  args_.batch.num_tiles = static_cast<int32_t>(tiles_.size());
+  args_.batch.num_tiles = static_cast<int32_t>(tiles.size());
   args_.batch.num_prompt_tiles = args_.batch.num_tiles;
-}
 
-void RangeSelection::MakeRules(const UniformBudgets& budgets,
-                               const PromptTiles& tiles) {
-  SelectionRule rule;
-  rule.kind = SelectionRule::Kind::kRowBudget;
-  rule.num_prompt_tiles = static_cast<int32_t>(NumBlocks(tiles.prompt_len));
-  rule.sink_blocks = budgets.sink_blocks;
-  rule.dense_last_blocks = budgets.dense_last_blocks;
-  RowBudgetShape shape;
-  shape.num_tiles = rule.num_prompt_tiles;
-  shape.sink_blocks = rule.sink_blocks;
-  shape.dense_last_blocks = rule.dense_last_blocks;
-  for (const double density : budgets.densities) {
-    row_budgets_.insert(
-        row_budgets_.end(), num_query_heads_,
-        static_cast<int32_t>(SolveRowBudget(shape, density).k_1024));
+  const SelectionRule rule = RuleOf(budgets, range);
+  const int32_t* const row_budgets =
+      arrays.Add(RowBudgetsOf(budgets, rule, num_heads));
+  std::vector<SelectionRule> rules(num_densities, rule);
+  for (int64_t d = 0; d < num_densities; ++d) {
+    rules[d].row_budgets = row_budgets + d * num_heads;
   }
-  const int32_t* const on_device = OnDevice(row_budgets_);
-  for (size_t d = 0; d < budgets.densities.size(); ++d) {
-    rule.row_budgets = on_device + d * num_query_heads_;
-    host_rules_.push_back(rule);
-  }
-  rules_ = OnDevice(host_rules_);
-}
-
-template <typename T>
-const T* RangeSelection::OnDevice(const std::vector<T>& host) {
-  kept_.push_back(at::from_blob(const_cast<T*>(host.data()),
-                                {static_cast<int64_t>(host.size() * sizeof(T))},
-                                at::kByte)
-                      .to(AtenDevice(device_)));
-  return static_cast<const T*>(kept_.back().const_data_ptr());
+  rules_ = arrays.Add(rules);
+  arguments_ = arrays.Send();
 }
 
 absl::StatusOr<BlockSets> RangeSelection::Select(size_t density,

@@ -5,7 +5,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,16 +20,16 @@ namespace seer {
 // throws.
 class RangeSelection {
  public:
-  // Waits for the device to copy a few numbers there. `budgets` and `tiles` are
-  // valid; the device outlives it.
+  // Waits for nothing on the device, nor does what else is here, the destructor
+  // included. `budgets` and `tiles` are valid; the device outlives it.
   RangeSelection(const UniformBudgets& budgets, const PromptTiles& tiles,
                  int32_t num_query_heads, const Device& device);
   RangeSelection(const RangeSelection&) = delete;
   RangeSelection& operator=(const RangeSelection&) = delete;
 
   // By `scores`, fp32 [tiles, Hq, row_len], of (tile, head, block j) for
-  // j <= tile, row_len >= last_tile, at budgets.densities[density]; waits for
-  // nothing. `num_selected`, if any: int64 [1] on the device, to which the
+  // j <= tile, row_len >= last_tile, at budgets.densities[density].
+  // `num_selected`, if any: int64 [1] on the device, to which the
   // selected blocks of all tiles and heads are added. Valid until the next.
   absl::StatusOr<BlockSets> Select(size_t density, const float* scores,
                                    int64_t row_len,
@@ -42,25 +41,16 @@ class RangeSelection {
   at::Tensor Mask() const;
 
  private:
-  void MakeBatch(const PromptTiles& tiles);
-  void MakeRules(const UniformBudgets& budgets, const PromptTiles& tiles);
-  template <typename T>
-  const T* OnDevice(const std::vector<T>& host);
+  // Makes the batch and the rules, and sends them.
+  void SendArguments(const UniformBudgets& budgets, const PromptTiles& range);
 
   const Device& device_;
-  const int32_t num_query_heads_;
   const at::Tensor visible_;  // bool [tiles, last_tile]
   at::Tensor bits_;           // int64 [tiles, Hq, words]
   at::Tensor counts_;         // int32 [tiles, Hq]
   BlockSelectionArgs args_;
   const SelectionRule* rules_ = nullptr;  // [densities], on the device
-  // What is there: the host's own where it shares the device's memory.
-  std::vector<SequenceSlice> slices_;
-  std::vector<int32_t> pages_;
-  std::vector<Tile> tiles_;
-  std::vector<int32_t> row_budgets_;  // [densities, Hq]
-  std::vector<SelectionRule> host_rules_;
-  std::vector<at::Tensor> kept_;
+  at::Tensor arguments_;  // bytes: what the batch and the rules point to
 };
 
 }  // namespace seer

@@ -47,8 +47,8 @@ class RecallMetrics {
       const Device* device);
   ~RecallMetrics();
 
-  // Waits for the device only to copy a few numbers there.
-  // INVALID_ARGUMENT: shapes disagree. RESOURCE_EXHAUSTED: no memory.
+  // Waits for nothing on the device. INVALID_ARGUMENT: shapes disagree.
+  // RESOURCE_EXHAUSTED: no memory.
   absl::Status AddRange(const RecallRange& range);
 
   // [densities]; waits for the device. FAILED_PRECONDITION: no tile was added.

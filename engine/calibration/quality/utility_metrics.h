@@ -53,8 +53,8 @@ class UtilityMetrics {
       const Device* device);
   ~UtilityMetrics();
 
-  // Asks for the errors of reading nothing, and of each density. Waits for the
-  // device only to copy a few numbers there. INVALID_ARGUMENT: shapes disagree.
+  // Asks for the errors of reading nothing, and of each density. Waits for
+  // nothing on the device but what these do. INVALID_ARGUMENT: shapes disagree.
   // RESOURCE_EXHAUSTED: no memory. What range.errors answers: a range of which
   // parts may count, so that the sums are of no more use.
   absl::Status AddRange(const UtilityRange& range);
