@@ -200,6 +200,14 @@ void Metrics::BuildStepFamilies() {
          "kind", kStepNames,
          {.01, .02, .05, .1, .15, .2, .3, .5, .75, 1, 2, 5, 10},
          prediction_error_);
+  auto& background = prometheus::BuildCounter()
+                         .Name("seer_background_device_seconds_total")
+                         .Help("The device's time that calibrations took.")
+                         .Labels(model_)
+                         .Register(registry_);
+  for (int i = 0; i < 2; ++i) {
+    background_[i] = &background.Add({{"beside_requests", i == 0 ? "0" : "1"}});
+  }
   gate_ = &histogram("seer_gate_seconds", "Of a step, scoring and selection.")
                .Add({{"phase", "score_and_select"}}, Doubling(0.00001, 18));
 }
@@ -262,6 +270,11 @@ void Metrics::OnStep(const StepReport& report) {
 
 void Metrics::OnCancelled(absl::Duration cancel_to_free) {
   cancel_to_free_->Observe(absl::ToDoubleSeconds(cancel_to_free));
+}
+
+void Metrics::OnMicroStep(absl::Duration duration, bool beside_requests) {
+  background_[beside_requests ? 1 : 0]->Increment(
+      absl::ToDoubleSeconds(duration));
 }
 
 void Metrics::CountRequest(Method method, absl::StatusCode code,

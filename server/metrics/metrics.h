@@ -69,6 +69,7 @@ class Metrics final : public EngineObserver {
   // EngineObserver.
   void OnStep(const StepReport& report) override;
   void OnCancelled(absl::Duration cancel_to_free) override;
+  void OnMicroStep(absl::Duration duration, bool beside_requests) override;
 
   // An RPC ended.
   void CountRequest(Method method, absl::StatusCode code, FinishLabel finish);
@@ -118,6 +119,7 @@ class Metrics final : public EngineObserver {
   std::array<Histogram, kNumStepKinds> step_duration_, scheduler_, step_tokens_;
   std::array<Histogram, kNumStepKinds> prediction_error_;
   Histogram gate_, cancel_to_free_;
+  std::array<Counter, 2> background_;  // [beside_requests]
   std::atomic<bool> last_step_had_prefill_{false};
 
   std::array<Histogram, kNumBudgetKinds> realized_sparsity_;

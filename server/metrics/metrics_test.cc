@@ -121,6 +121,9 @@ TEST_F(MetricsTest, PutsObservationsIntoTheRightSeries) {
   metrics_.CountCancellation(CancelReason::kSlowReader);
   metrics_.CountRejection(RejectReason::kDraining);
   metrics_.OnCancelled(absl::Milliseconds(2));
+  metrics_.OnMicroStep(absl::Seconds(2), /*beside_requests=*/false);
+  metrics_.OnMicroStep(absl::Milliseconds(250), /*beside_requests=*/true);
+  metrics_.OnMicroStep(absl::Milliseconds(500), /*beside_requests=*/true);
   const std::string text = Text();
   const std::string first =
       "seer_time_to_first_token_seconds_bucket{model=\"m\"";
@@ -158,6 +161,12 @@ TEST_F(MetricsTest, PutsObservationsIntoTheRightSeries) {
            {"seer_admission_rejections_total{model=\"m\",reason=\"draining\"}",
             "1"},
            {"seer_cancel_to_free_seconds_count{model=\"m\"}", "1"},
+           {"seer_background_device_seconds_total{model=\"m\","
+            "beside_requests=\"0\"}",
+            "2"},
+           {"seer_background_device_seconds_total{model=\"m\","
+            "beside_requests=\"1\"}",
+            "0.75"},
            {"seer_build_info{model=\"m\",version=\"1.2.3\"}", "1"},
        }) {
     EXPECT_EQ(Series(text, series + " "), series + " " + value);
