@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -15,6 +17,7 @@
 #include "engine/gate/gate_set.h"
 #include "engine/llama_engine.h"
 #include "gtest/gtest.h"
+#include "tests/testing/engine/test_devices.h"
 #include "tests/testing/engine/tiny_engine.h"
 #include "tests/testing/engine/tiny_llama.h"
 #include "tests/testing/server/gathered_reply.h"
@@ -46,9 +49,15 @@ class RandomSequences final : public TokenSequences {
   std::atomic<int>* const num_reads_;
 };
 
-class LlamaEngineCalibrationTest : public TinyEngineTest {
+class LlamaEngineCalibrationTest
+    : public TinyEngineTest,
+      public testing::WithParamInterface<std::string> {
  protected:
   LlamaEngineCalibrationTest() {
+    options_.model_dir = testing::TempDir() + "calibration_on_" + GetParam();
+    mkdir(options_.model_dir.c_str(), 0700);
+    options_.device = GetParam();
+    options_.kv_memory_fraction = 0.2;
     calibration_.steps = 4;
     calibration_.warmup_steps = 1;
     calibration_.sequences_per_step = 2;
@@ -56,6 +65,10 @@ class LlamaEngineCalibrationTest : public TinyEngineTest {
     calibration_.learning_rate = 0.01;
     calibration_.validation_fraction = 0.3;
     calibration_.device_share = 0.5;
+  }
+  void SetUp() override {
+    const std::string missing = MissingDevice(GetParam());
+    if (!missing.empty()) GTEST_SKIP() << missing;
   }
 
   absl::StatusOr<std::unique_ptr<CalibrationRun>> TryBegin(
@@ -105,7 +118,7 @@ class LlamaEngineCalibrationTest : public TinyEngineTest {
   std::atomic<int> num_reads_{0};  // of sequences
 };
 
-TEST_F(LlamaEngineCalibrationTest, MakesAGateSetThatLoads) {
+TEST_P(LlamaEngineCalibrationTest, MakesAGateSetThatLoads) {
   Start();
   const auto run = Begin();
   CalibrationEvent event = End(*run);
@@ -141,7 +154,9 @@ TEST_F(LlamaEngineCalibrationTest, MakesAGateSetThatLoads) {
   EXPECT_TRUE(PagesAreFree());
 }
 
-TEST_F(LlamaEngineCalibrationTest, NeitherSeesTheOther) {
+TEST_P(LlamaEngineCalibrationTest, NeitherSeesTheOther) {
+  // However long steps take, the request's are the same.
+  options_.scheduler.fixed_chunk_tokens = 128;
   Start();
   const std::string alone = UndisturbedFile();
   const GenerationRequest request = GreedyRequest(300, 20);
@@ -165,7 +180,7 @@ TEST_F(LlamaEngineCalibrationTest, NeitherSeesTheOther) {
   EXPECT_TRUE(PagesAreFree());
 }
 
-TEST_F(LlamaEngineCalibrationTest, PausesChangeNothing) {
+TEST_P(LlamaEngineCalibrationTest, PausesChangeNothing) {
   Start();
   const std::string whole = UndisturbedFile();
   std::string checkpoint;
@@ -196,7 +211,10 @@ TEST_F(LlamaEngineCalibrationTest, PausesChangeNothing) {
 }
 
 // A request that takes the whole cache while the calibration holds pages of it.
-TEST_F(LlamaEngineCalibrationTest, RequestsComeFirst) {
+TEST_P(LlamaEngineCalibrationTest, RequestsComeFirst) {
+  if (GetParam() != "cpu") {
+    GTEST_SKIP() << "the cache is a share of the GPU's memory";
+  }
   options_.kv_cache_bytes = 40 * 40960;
   calibration_.steps = 20;
   Start();
@@ -217,7 +235,7 @@ TEST_F(LlamaEngineCalibrationTest, RequestsComeFirst) {
   EXPECT_TRUE(PagesAreFree());
 }
 
-TEST_F(LlamaEngineCalibrationTest, CancelFreesAndMakesRoom) {
+TEST_P(LlamaEngineCalibrationTest, CancelFreesAndMakesRoom) {
   Start();
   calibration_.steps = 1000000;
   auto run = Begin();
@@ -232,7 +250,7 @@ TEST_F(LlamaEngineCalibrationTest, CancelFreesAndMakesRoom) {
   EXPECT_TRUE(PagesAreFree());
 }
 
-TEST_F(LlamaEngineCalibrationTest, OutlivesTheEngine) {
+TEST_P(LlamaEngineCalibrationTest, OutlivesTheEngine) {
   Start();
   calibration_.steps = 1000000;
   const auto run = Begin();
@@ -244,7 +262,7 @@ TEST_F(LlamaEngineCalibrationTest, OutlivesTheEngine) {
   EXPECT_GT(run->status().step, 0);
 }
 
-TEST_F(LlamaEngineCalibrationTest, DivergenceIsAnError) {
+TEST_P(LlamaEngineCalibrationTest, DivergenceIsAnError) {
   Start();
   calibration_.steps = 60;
   calibration_.learning_rate = 1.0;
@@ -255,7 +273,7 @@ TEST_F(LlamaEngineCalibrationTest, DivergenceIsAnError) {
   EXPECT_TRUE(PagesAreFree());
 }
 
-TEST_F(LlamaEngineCalibrationTest, RefusesWhatCanNeverRun) {
+TEST_P(LlamaEngineCalibrationTest, RefusesWhatCanNeverRun) {
   options_.kv_cache_bytes = 1 << 20;
   Start();
   const auto start = [&](int64_t num_sequences) {
@@ -268,13 +286,19 @@ TEST_F(LlamaEngineCalibrationTest, RefusesWhatCanNeverRun) {
   };
   EXPECT_EQ(start(1).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ReasonIn(start(1)), "DATASET_TOO_SHORT");
-  calibration_.sequence_len = 16384;
-  EXPECT_EQ(start(4).code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(ReasonIn(start(4)), "OUT_OF_MEMORY");
+  if (GetParam() == "cpu") {  // on a GPU the cache is a share of its memory
+    calibration_.sequence_len = 16384;
+    EXPECT_EQ(start(4).code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(ReasonIn(start(4)), "OUT_OF_MEMORY");
+  }
   calibration_.sequence_len = 16385;
   EXPECT_EQ(FieldOf(start(4)).value_or(""), "sequence_len");
   EXPECT_TRUE(PagesAreFree());
 }
+
+INSTANTIATE_TEST_SUITE_P(Devices, LlamaEngineCalibrationTest,
+                         testing::ValuesIn(RealTestDevices()),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace seer

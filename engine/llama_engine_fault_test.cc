@@ -1,12 +1,16 @@
 // The engine on a GPU that faults: all end, nothing hangs, nothing more is
 // taken.
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/clock.h"
+#include "engine/calibrator.h"
 #include "engine/llama_engine.h"
 #include "gtest/gtest.h"
 #include "tests/testing/engine/test_devices.h"
@@ -17,6 +21,14 @@
 
 namespace seer {
 namespace {
+
+class Sequences final : public TokenSequences {
+ public:
+  int64_t num_sequences() const override { return 8; }
+  absl::StatusOr<std::vector<TokenId>> Read(int64_t index) const override {
+    return GreedyRequest(700, 0, index).prompt;
+  }
+};
 
 class LlamaEngineFaultTest : public TinyEngineTest {
  protected:
@@ -81,6 +93,44 @@ class LlamaEngineFaultTest : public TinyEngineTest {
     ExpectFailedForGood();
   }
 
+  // With a calibration that takes half of the device; `beside_requests` or
+  // alone.
+  void FaultWhileCalibrating(bool beside_requests) {
+    Start();
+    CalibrationOptions calibration;
+    calibration.steps = 1000000;
+    calibration.sequences_per_step = 2;
+    calibration.sequence_len = 700;
+    calibration.device_share = 0.5;
+    auto begun = engine_->calibrator().Start(
+        calibration, std::make_shared<Sequences>(), /*checkpoint=*/"");
+    ASSERT_TRUE(begun.ok()) << begun.status();
+    CalibrationRun& run = **begun;
+    ASSERT_TRUE(Eventually([&] { return run.status().step > 0; }));
+    std::vector<std::unique_ptr<TokenStream>> streams;
+    if (beside_requests) {
+      streams = SubmitAll(ManyRequests());
+      ASSERT_TRUE(
+          Eventually([&] { return observer_.micro_steps_beside >= 20; }));
+      EXPECT_GT(engine_->Stats().requests_running, 0);
+    }
+    ASSERT_TRUE(EnqueueFault(DeviceFault::kUnmappedAddress, nullptr));
+    for (const auto& stream : streams) ExpectEndsWithInternal(*stream);
+    const std::optional<CalibrationEvent> event =
+        run.Next(absl::Now() + absl::Minutes(1));
+    ASSERT_TRUE(event.has_value()) << "the run hangs";
+    const auto* status = std::get_if<absl::Status>(&*event);
+    ASSERT_NE(status, nullptr);
+    EXPECT_EQ(status->code(), absl::StatusCode::kInternal) << *status;
+    ASSERT_TRUE(Eventually([&] { return !engine_->Stats().healthy; }));
+    EXPECT_EQ(engine_->calibrator()
+                  .Start(calibration, std::make_shared<Sequences>(), "")
+                  .status()
+                  .code(),
+              absl::StatusCode::kInternal);
+    ExpectFailedForGood();
+  }
+
   // Nobody asks the device while there is nothing to do: the next request finds
   // out, in its first step.
   void FaultWhileIdle() {
@@ -96,6 +146,16 @@ class LlamaEngineFaultTest : public TinyEngineTest {
 
 TEST_F(LlamaEngineFaultTest, EndsWhatRunsAndWaits) {
   ExpectPassesInItsOwnProcess(300, [this] { FaultWhileRunning(); });
+}
+
+TEST_F(LlamaEngineFaultTest, EndsACalibrationAndTheRequestsBesideIt) {
+  ExpectPassesInItsOwnProcess(
+      300, [this] { FaultWhileCalibrating(/*beside_requests=*/true); });
+}
+
+TEST_F(LlamaEngineFaultTest, EndsACalibrationThatRunsAlone) {
+  ExpectPassesInItsOwnProcess(
+      300, [this] { FaultWhileCalibrating(/*beside_requests=*/false); });
 }
 
 TEST_F(LlamaEngineFaultTest, EndsTheNextRequest) {

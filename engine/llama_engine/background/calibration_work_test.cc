@@ -301,6 +301,25 @@ TEST_F(CalibrationWorkTest, AFaultOfTheDeviceEndsBoth) {
             absl::StatusCode::kInternal);
 }
 
+TEST_F(CalibrationWorkTest, AFailedStepEndsAll) {
+  const auto run = Begin(loop_, SmallRun());
+  loop_.Start();
+  while (run->status().step == 0) absl::SleepFor(absl::Milliseconds(1));
+  GenerationRequest request = LongRequest();
+  request.max_tokens = 5000;
+  const auto running = loop_.Submit(request);
+  // An id past the embedding.
+  const auto bad = loop_.Submit({1, kTinyLlamaVocabSize + 7});
+  for (TokenStream* stream : {running.get(), bad.get()}) {
+    EXPECT_EQ(Gather(*stream).status.code(), absl::StatusCode::kInternal);
+  }
+  const CalibrationEvent event = End(*run);
+  ASSERT_TRUE(std::holds_alternative<absl::Status>(event));
+  EXPECT_EQ(std::get<absl::Status>(event).code(), absl::StatusCode::kInternal);
+  loop_.Stop();
+  EXPECT_EQ(loop_.loop().Stats().pages_used, 0);
+}
+
 TEST_F(CalibrationWorkTest, WithoutMemoryOnlyTheRunEnds) {
   std::atomic<int> num_uploads{0};
   device_.set_on_upload([&] {
