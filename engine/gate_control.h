@@ -50,7 +50,7 @@ class GateControl {
   // Reads the file as Install does and changes nothing. NOT_FOUND: no such
   // file. INVALID_ARGUMENT: no gate set file, or not this model's shape; the
   // tensor or metadata field is named. FAILED_PRECONDITION: another base
-  // model's fingerprint.
+  // model's fingerprint; ORACLE_NOT_ALLOWED, a gate set for an oracle.
   virtual absl::StatusOr<GateFileFacts> Validate(
       const std::string& path) const = 0;
 

@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "engine/errors.h"
 #include "engine/gate/gate_set.h"
+#include "engine/gate/oracle.h"
 #include "engine/gate/policy/gate_table.h"
 #include "engine/gate/policy/policy_resolver.h"
 #include "engine/kv_cache/page_allocator.h"
@@ -136,7 +137,11 @@ absl::Status LlamaEngine::Rooms::WarmUpDevice() {
   args.model = loaded.model.get();
   args.cache = &loaded.cache;
   args.gates = {&gates->mean_pool->state};
-  if (gates->stable != nullptr) args.gates.push_back(&gates->stable->state);
+  // An oracle has nothing to warm up.
+  if (gates->stable != nullptr &&
+      OracleNamed(gates->stable->set->gate->design()) == Oracle::kNone) {
+    args.gates.push_back(&gates->stable->state);
+  }
   args.max_step_tokens = options.scheduler.max_step_tokens;
   args.max_running = options.scheduler.max_running;
   return WarmUp(args);

@@ -123,7 +123,9 @@ TEST_F(LlamaEngineSparsityTest, ServesAGateSetFile) {
   TinyGateSetOptions gate;
   gate.fingerprint = engine_->model().fingerprint;
   gate.with_profile = true;
-  for (const char* design : {"Qavg_Kmaxminavg", "Qmaxmin_Kavg", "mean_pool"}) {
+  options_.policy.allow_oracle_gates = true;
+  for (const char* design :
+       {"Qavg_Kmaxminavg", "Qmaxmin_Kavg", "mean_pool", "oracle_max"}) {
     engine_.reset();
     gate.design = design;
     options_.gate_set_file = options_.model_dir + "/gate.safetensors";

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "engine/gate/oracle.h"
 
 namespace seer {
 namespace {
@@ -44,6 +45,10 @@ absl::StatusOr<GateDesign> ParseGateDesign(absl::string_view name) {
       "\": expected Q<pools>_K<pools>, pools a non-empty subset of max, min, "
       "avg in that order, or ",
       kMeanPoolDesign));
+}
+
+bool HasWeights(absl::string_view design) {
+  return design != kMeanPoolDesign && OracleNamed(design) == Oracle::kNone;
 }
 
 std::vector<GateDesign> AllGateDesigns() {

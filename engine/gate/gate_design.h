@@ -11,7 +11,7 @@
 
 namespace seer {
 
-// The design without weights; not one of the 49.
+// Built in, without weights; not one of the 49.
 inline constexpr char kMeanPoolDesign[] = "mean_pool";
 
 // A design `Q{pools}_K{pools}`, each a non-empty subset of max, min, avg in
@@ -25,6 +25,10 @@ struct GateDesign {
 
 // INVALID_ARGUMENT, with the text in the message, for any other name.
 absl::StatusOr<GateDesign> ParseGateDesign(absl::string_view name);
+
+// False of mean_pool and of the oracles: there is nothing to train, and a gate
+// set of such a design is nothing but a budget profile.
+bool HasWeights(absl::string_view design);
 
 // All 49, each once.
 std::vector<GateDesign> AllGateDesigns();

@@ -17,6 +17,7 @@
 #include "engine/gate/attn_gate.h"
 #include "engine/gate/gate_design.h"
 #include "engine/gate/mean_pool.h"
+#include "engine/gate/oracle.h"
 #include "kernels/ragged_batch.h"
 
 namespace seer {
@@ -186,13 +187,15 @@ absl::Status Reader::CheckAllRead() const {
 
 absl::StatusOr<std::unique_ptr<const Gate>> ReadGate(
     Reader& reader, const std::string& design_name, const GateShape& shape) {
-  if (design_name == kMeanPoolDesign) {
+  if (!HasWeights(design_name)) {
     if (!reader.Has(kProfile)) {
       return absl::InvalidArgumentError(absl::StrCat(
           "tensor ", kProfile, " is missing: a gate set of design ",
-          kMeanPoolDesign, " is nothing but a budget profile"));
+          design_name, " is nothing but a budget profile"));
     }
-    return std::make_unique<const MeanPool>(shape);
+    const Oracle oracle = OracleNamed(design_name);
+    if (oracle == Oracle::kNone) return std::make_unique<const MeanPool>(shape);
+    return std::make_unique<const OracleGate>(oracle);
   }
   absl::StatusOr<GateDesign> design =
       ParseGateDesign(design_name.substr(0, kMaxDesignNameLen));
@@ -231,6 +234,9 @@ absl::StatusOr<std::shared_ptr<const GateSet>> ReadGateSet(
         ", another base model's: this one's is ", target.fingerprint));
   }
   SEER_ASSIGN_OR_RETURN(const std::string design, reader.Metadata("design"));
+  if (OracleNamed(design) != Oracle::kNone && !target.allow_oracle_gates) {
+    return OracleNotAllowed(design);
+  }
 
   auto set = std::make_shared<GateSet>();
   SEER_ASSIGN_OR_RETURN(set->gate, ReadGate(reader, design, target.shape));

@@ -17,6 +17,7 @@
 #include "base/safetensors/safetensors.h"
 #include "base/safetensors/safetensors_writer.h"
 #include "base/sha256.h"
+#include "engine/errors.h"
 #include "engine/gate/gate_design.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -295,6 +296,27 @@ TEST(GateSetTest, MeanPoolHoldsOnlyAProfile) {
               HasSubstr("does not belong"));
   EXPECT_THAT(std::string(File("mean_pool").Load().status().message()),
               HasSubstr("tensor budget_profile is missing"));
+}
+
+TEST(GateSetTest, OraclesLoadWhereTheyAreAllowed) {
+  GateSetTarget target = Target(DType::kFloat32);
+  for (const char* const design : {"oracle_max", "oracle_mass"}) {
+    File file(design);
+    file.AddProfile();
+    const std::string path = file.Write();
+    const absl::Status refused = LoadGateSet(path, target).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(refused.message()), HasSubstr(design));
+    ASSERT_TRUE(ReasonOf(refused).has_value()) << refused;
+    EXPECT_EQ(ReasonOf(refused)->reason, "ORACLE_NOT_ALLOWED");
+    GateSetTarget allows = target;
+    allows.allow_oracle_gates = true;
+    const auto set = LoadGateSet(path, allows);
+    ASSERT_TRUE(set.ok()) << set.status();
+    EXPECT_EQ((*set)->gate->design(), design);
+    EXPECT_EQ((*set)->gate->num_entry_heads(), 0);
+    EXPECT_TRUE((*set)->profile.has_value());
+  }
 }
 
 TEST(GateSetTest, BuiltInMeanPool) {

@@ -144,6 +144,7 @@ absl::StatusOr<LoadedModel> LoadModel(const LlamaEngineOptions& options,
   SEER_RETURN_IF_ERROR(LoadWeights(options, config, &loaded));
   loaded.gate_target.shape = GateShapeOf(*loaded.model);
   loaded.gate_target.model_id = options.model_id;
+  loaded.gate_target.allow_oracle_gates = options.policy.allow_oracle_gates;
   SEER_ASSIGN_OR_RETURN(const std::shared_ptr<const GateSet> stable,
                         LoadStable(options, loaded.gate_target));
   if (!loaded.device->shares_host_memory()) {

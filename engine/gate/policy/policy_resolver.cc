@@ -7,6 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
 #include "engine/errors.h"
+#include "engine/gate/oracle.h"
 #include "kernels/block_selection/row_budget.h"
 #include "kernels/ragged_batch.h"
 
@@ -95,14 +96,6 @@ absl::string_view OracleName(const std::optional<GateChoice>& choice) {
   return "";
 }
 
-absl::Status OraclesNotAllowed(absl::string_view name) {
-  return WithResource(absl::FailedPreconditionError(absl::StrCat(
-                          "this server does not offer ", name,
-                          ": oracle gates are for comparison, start one with "
-                          "--allow_oracle_gates")),
-                      "seer.v1.BuiltinGate", name);
-}
-
 absl::StatusOr<Allocation> ChooseAllocation(const SparsityPolicy& policy,
                                             const GateSet& gate_set) {
   const bool has_profile = gate_set.profile.has_value();
@@ -179,21 +172,24 @@ absl::StatusOr<ResolvedPolicy> PolicyResolver::Resolve(
     policy.gate.reset();
   }
   effective.budget = policy.budget;
+  SelectionPlanArgs args;
   // A gate that was asked for must be there, read or not.
   const absl::string_view oracle = OracleName(policy.gate);
   if (!oracle.empty()) {
-    if (!options_.allow_oracle_gates) return OraclesNotAllowed(oracle);
+    if (!options_.allow_oracle_gates) return OracleNotAllowed(oracle);
     GateSet without_profile;
     without_profile.name = std::string(oracle);
     SEER_ASSIGN_OR_RETURN(effective.allocation,
                           ChooseAllocation(policy, without_profile));
     effective.gate = without_profile.name;
+    args.oracle = OracleNamed(oracle);
   } else if (policy.gate.has_value() || !IsDense(policy.budget)) {
     SEER_ASSIGN_OR_RETURN(resolved.gate_set, std::move(found));
     const GateSet& set = *resolved.gate_set->set;
     SEER_ASSIGN_OR_RETURN(effective.allocation, ChooseAllocation(policy, set));
     effective.gate = set.name;
     effective.gate_version = set.version;
+    args.oracle = OracleNamed(set.gate->design());
   }
   if (!IsDense(policy.budget)) {
     effective.dense_fallback = FallbackFor(effective, prompt_len);
@@ -201,7 +197,6 @@ absl::StatusOr<ResolvedPolicy> PolicyResolver::Resolve(
       effective.budget = Budget{};
     }
   }
-  SelectionPlanArgs args;
   args.effective = effective;
   if (effective.allocation == Allocation::kProfiled) {
     args.profile = &*resolved.gate_set->set->profile;

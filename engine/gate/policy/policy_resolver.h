@@ -60,7 +60,7 @@ class PolicyResolver {
   // Of the request with this id and a prompt of `prompt_len` >= 1 tokens.
   // INVALID_ARGUMENT with the field (`sparsity...`): a value out of range.
   // FAILED_PRECONDITION with the resource: a profiled allocation without a
-  // profile, or an oracle that is not allowed. Errors of GateTable::Find.
+  // profile; ORACLE_NOT_ALLOWED. Errors of GateTable::Find.
   absl::StatusOr<ResolvedPolicy> Resolve(
       const GateTable& gates, const std::optional<SparsityPolicy>& policy,
       absl::string_view request_id, int64_t prompt_len) const;

@@ -10,6 +10,7 @@
 #include "engine/errors.h"
 #include "engine/gate/gate_set.h"
 #include "engine/gate/mean_pool.h"
+#include "engine/gate/oracle.h"
 #include "gtest/gtest.h"
 
 namespace seer {
@@ -222,6 +223,29 @@ TEST(PolicyResolverTest, OraclesWhereTheyAreAllowed) {
   mass.allocation = Allocation::kProfiled;
   EXPECT_EQ(resolve(mass).status().code(),
             absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(PolicyResolverTest, AGateSetForAnOracleBringsItsProfile) {
+  auto set = std::make_shared<GateSet>();
+  set->name = "models/tiny/gateSets/oracle";
+  set->version = "cafe";
+  set->gate = std::make_unique<const OracleGate>(Oracle::kMass);
+  set->profile = *BudgetProfile::Create(
+      Shape().num_layers, Shape().num_query_heads, {0.5f},
+      std::vector<float>(Shape().num_layers * Shape().num_query_heads, 0.5f));
+  auto installed = std::make_shared<InstalledGateSet>();
+  installed->set = set;
+  GateTable gates = WithoutGateSet();
+  gates.sets = {installed};
+  SparsityPolicy policy = Sparsity(0.5, GateChoice::Kind::kNamed);
+  policy.gate->name = set->name;
+  const auto resolved = Resolve(gates, policy, kLong);
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->plan.oracle, Oracle::kMass);
+  EXPECT_EQ(resolved->plan.effective.gate, set->name);
+  EXPECT_EQ(resolved->plan.effective.gate_version, "cafe");
+  EXPECT_EQ(resolved->plan.effective.allocation, Allocation::kProfiled);
+  EXPECT_EQ(resolved->gate_set, installed);
 }
 
 TEST(PolicyResolverTest, FallsBackWhereSelectionCannotSkip) {

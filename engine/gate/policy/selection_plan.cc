@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "absl/strings/string_view.h"
 #include "kernels/block_selection/row_budget.h"
 #include "kernels/ragged_batch.h"
 
@@ -50,12 +49,6 @@ float KernelThreshold(double threshold) {
   return std::clamp(static_cast<float>(threshold),
                     std::numeric_limits<float>::min(),
                     std::nextafter(1.0f, 0.0f));
-}
-
-Oracle OracleNamed(absl::string_view gate) {
-  if (gate == kOracleMaxName) return Oracle::kMax;
-  if (gate == kOracleMassName) return Oracle::kMass;
-  return Oracle::kNone;
 }
 
 }  // namespace
@@ -141,7 +134,7 @@ SelectionPlan MakeSelectionPlan(const SelectionPlanArgs& args) {
     plan.effective.allocation = Allocation::kUniform;
     return plan;
   }
-  plan.oracle = OracleNamed(args.effective.gate);
+  plan.oracle = args.oracle;
   if (args.effective.budget.kind != BudgetKind::kTargetSparsity) return plan;
   const double density = 1.0 - args.effective.budget.target_sparsity;
   if (plan.effective.allocation == Allocation::kProfiled) {

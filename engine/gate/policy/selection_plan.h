@@ -6,19 +6,16 @@
 #include <vector>
 
 #include "engine/gate/budget_profile.h"
+#include "engine/gate/oracle.h"
 #include "engine/sparsity_policy.h"
 #include "kernels/block_selection/block_selection.h"
 
 namespace seer {
 
-// What the true attention ranks blocks by where no gate does: a target of
-// kernels/attention_pooling/attention_pooling.h.
-enum class Oracle { kNone, kMax, kMass };
-
 // Solved once, at admission; chunks and steps share it.
 struct SelectionPlan {
   EffectivePolicy effective;
-  Oracle oracle = Oracle::kNone;  // as effective.gate names it
+  Oracle oracle = Oracle::kNone;  // kNone: a gate ranks
   // Forced blocks alone exceed the target somewhere: the closest feasible
   // sparsity is served.
   bool closest_feasible = false;
@@ -42,6 +39,9 @@ struct SelectionPlan {
 
 struct SelectionPlanArgs {
   EffectivePolicy effective;  // complete, its values in range
+  // What effective.gate ranks blocks by, if that is an oracle or a gate set for
+  // one.
+  Oracle oracle = Oracle::kNone;
   // Needed where effective.allocation is kProfiled and the budget is a target
   // sparsity.
   const BudgetProfile* profile = nullptr;

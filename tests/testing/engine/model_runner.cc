@@ -57,6 +57,7 @@ int32_t ModelRunner::Add(std::vector<int32_t> tokens, int64_t prompt_len,
   sequence.blocks.resize(model_->config().num_layers);
   SelectionPlanArgs args;
   args.effective = policy;
+  args.oracle = OracleNamed(policy.gate);
   if (gate_set != nullptr && gate_set->profile) {
     args.profile = &*gate_set->profile;
   }

@@ -58,8 +58,8 @@ absl::Status WriteTinyGateSet(const std::string& path,
                                  {"design", options.design},
                                  {"block_size", "64"},
                                  {"fingerprint", options.fingerprint}};
-  const bool mean_pool = options.design == kMeanPoolDesign;
-  if (!mean_pool) {
+  const bool has_weights = HasWeights(options.design);
+  if (has_weights) {
     SEER_ASSIGN_OR_RETURN(const GateDesign design,
                           ParseGateDesign(options.design));
     const bool double_linear =
@@ -80,7 +80,7 @@ absl::Status WriteTinyGateSet(const std::string& path,
           design.key_pools.size());
     }
   }
-  if (mean_pool || options.with_profile) {
+  if (!has_weights || options.with_profile) {
     tensors.Add("budget_profile_densities", {2}, {0.25f, 0.5f});
     tensors.AddUniform("budget_profile",
                        {model.num_layers, model.num_query_heads, 2}, 0.1, 0.9);

@@ -13,9 +13,9 @@ namespace seer {
 struct TinyGateSetOptions {
   TinyLlamaOptions model;
   std::string fingerprint;                 // of that model
-  std::string design = "Qavg_Kmaxminavg";  // or mean_pool
+  std::string design = "Qavg_Kmaxminavg";  // also one without weights
   bool double_linear = false;  // a design of several query pools is so anyway
-  bool with_profile = false;   // mean_pool always has one
+  bool with_profile = false;   // without weights there always is one
   uint64_t seed = 1;
 };
 
