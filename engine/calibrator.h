@@ -37,10 +37,15 @@ enum class CalibrationTarget { kMax, kMass, kRootMass };
 enum class CalibrationLoss { kKl, kKlReference, kMse };
 
 struct CalibrationOptions {
+  // One of the 49; or one without weights, mean_pool or, on an engine that
+  // allows them, oracle_max or oracle_mass: then nothing is trained, and the
+  // file holds only a budget profile.
   std::string design = "Qavg_Kmaxminavg";
+  // Without weights: what quality is measured against; of an oracle its own.
   CalibrationTarget target = CalibrationTarget::kMax;
   CalibrationLoss loss = CalibrationLoss::kKl;
-  int64_t steps = 500;               // optimizer steps, [1, 1000000]
+  // Optimizer steps, [1, 1000000]; without weights 0.
+  int64_t steps = 500;
   int64_t warmup_steps = 20;         // [0, steps]
   int64_t sequences_per_step = 8;    // [1, 65536]
   int64_t sequence_len = 8192;       // tokens, [128, the context length]
@@ -145,8 +150,9 @@ class Calibrator {
   // INVALID_ARGUMENT: an option out of range, named; a checkpoint bound
   // to anything else, or a damaged one (reason CHECKPOINT_DAMAGED).
   // FAILED_PRECONDITION: DATASET_TOO_SHORT, fewer than two sequences; BUSY,
-  // another run is under way. RESOURCE_EXHAUSTED, OUT_OF_MEMORY: sequences so
-  // long never fit. UNAVAILABLE: the engine stops. INTERNAL: it has failed.
+  // another run is under way; ORACLE_NOT_ALLOWED. RESOURCE_EXHAUSTED,
+  // OUT_OF_MEMORY: sequences so long never fit. UNAVAILABLE: the engine stops.
+  // INTERNAL: it has failed.
   virtual absl::StatusOr<std::unique_ptr<CalibrationRun>> Start(
       const CalibrationOptions& options,
       std::shared_ptr<const TokenSequences> sequences,

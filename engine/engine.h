@@ -54,6 +54,8 @@ struct ModelInfo {
   std::string dtype;             // "float32" or "bfloat16"
   std::string device;            // "cpu", or "cuda:0" with the GPU's number
   std::vector<TokenId> end_ids;  // that end a text; ascending
+  // Whether requests and gate sets may rank blocks by the true attention.
+  bool allow_oracle_gates = false;
 };
 
 // A gate set that requests can name.

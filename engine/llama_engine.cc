@@ -59,6 +59,7 @@ ModelInfo ModelInfoOf(const LlamaEngineOptions& options,
   info.dtype = options.dtype;
   info.device = loaded.device->name();
   info.end_ids = EndIds(tokenizer, config);
+  info.allow_oracle_gates = options.policy.allow_oracle_gates;
   return info;
 }
 
@@ -127,6 +128,7 @@ void LlamaEngine::Rooms::MakeCalibrator(EngineObserver* observer) {
   parts.context_len = info.context_len;
   parts.num_layers = info.num_layers;
   parts.num_pages = pages.num_pages();
+  parts.allow_oracle_gates = options.policy.allow_oracle_gates;
   calibrator = std::make_unique<LlamaCalibrator>(parts);
 }
 

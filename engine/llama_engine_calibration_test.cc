@@ -114,6 +114,14 @@ class LlamaEngineCalibrationTest
     return ReasonOf(status).value_or(ErrorReason()).reason;
   }
 
+  static std::vector<double> Logprobs(const GatheredReply& reply) {
+    std::vector<double> logprobs;
+    for (const LogprobEntry& entry : reply.prompt_logprobs) {
+      logprobs.push_back(entry.token.logprob);
+    }
+    return logprobs;
+  }
+
   CalibrationOptions calibration_;
   std::atomic<int> num_reads_{0};  // of sequences
 };
@@ -151,6 +159,56 @@ TEST_P(LlamaEngineCalibrationTest, MakesAGateSetThatLoads) {
       LoadGateSet(path, {shape, "tiny", engine_->model().fingerprint});
   ASSERT_TRUE(set.ok()) << set.status();
   EXPECT_TRUE((*set)->profile.has_value());
+  EXPECT_TRUE(PagesAreFree());
+}
+
+// A profile for a gate without weights, from the engine and back to it.
+TEST_P(LlamaEngineCalibrationTest, MakesProfilesThatServe) {
+  calibration_.steps = 0;
+  calibration_.warmup_steps = 0;
+  calibration_.design = "oracle_mass";
+  calibration_.target = CalibrationTarget::kMass;
+  Start();
+  const absl::Status refused = TryBegin().status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReasonIn(refused), "ORACLE_NOT_ALLOWED");
+  engine_.reset();
+  options_.policy.allow_oracle_gates = true;
+  Start();
+  const std::string path = options_.model_dir + "/profile.safetensors";
+  for (const GateChoice::Kind kind :
+       {GateChoice::Kind::kMeanPool, GateChoice::Kind::kOracleMass}) {
+    calibration_.design =
+        kind == GateChoice::Kind::kMeanPool ? "mean_pool" : "oracle_mass";
+    const auto run = Begin();
+    EXPECT_EQ(run->status().phase, CalibrationPhase::kProfiling);
+    const std::string file = File(*run);
+    ASSERT_TRUE(WriteFileAtomically(path, {file}).ok());
+    const auto facts = engine_->gates().Install(path);
+    ASSERT_TRUE(facts.ok()) << facts.status();
+    EXPECT_EQ(facts->design, calibration_.design);
+    EXPECT_TRUE(facts->has_profile);
+
+    GenerationRequest request = GreedyRequest(1500, 4);
+    request.num_prompt_logprobs = 0;
+    request.policy = MeanPoolPolicy(BudgetKind::kTargetSparsity);
+    request.policy->gate = GateChoice{GateChoice::Kind::kNamed, facts->name};
+    const GatheredReply profiled = Run(request);
+    ASSERT_TRUE(profiled.summary.has_value()) << profiled.status;
+    const SparsityReport& report = profiled.summary->sparsity;
+    EXPECT_EQ(report.effective.gate, facts->name);
+    EXPECT_EQ(report.effective.gate_version, facts->version);
+    EXPECT_EQ(report.effective.allocation, Allocation::kProfiled);
+    EXPECT_FALSE(report.closest_feasible);
+    // Without its profile it is the gate that is built in.
+    request.policy->allocation = Allocation::kUniform;
+    const GatheredReply uniform = Run(request);
+    request.policy->gate = GateChoice{kind, ""};
+    const GatheredReply built_in = Run(request);
+    ASSERT_TRUE(built_in.summary.has_value()) << built_in.status;
+    EXPECT_EQ(Logprobs(uniform), Logprobs(built_in));
+    EXPECT_NE(Logprobs(profiled), Logprobs(built_in));
+  }
   EXPECT_TRUE(PagesAreFree());
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "engine/gate/gate_design.h"
 #include "kernels/dtype.h"
 #include "kernels/ragged_batch.h"
 
@@ -70,8 +71,6 @@ TensorFile MakeGateFile(const CalibrationOptions& options,
       {"format_version", kFormatVersion},
       {"design", options.design},
       {"block_size", absl::StrCat(kBlockSize)},
-      {"target", NameOf(options.target)},
-      {"loss", NameOf(options.loss)},
       {"fingerprint", std::string(fingerprint)},
       {"dataset_sha256", OrUnknown(options.dataset_sha256)},
       {"dataset_tokens", absl::StrCat(num_sequences * options.sequence_len)},
@@ -80,6 +79,10 @@ TensorFile MakeGateFile(const CalibrationOptions& options,
       {"tool_version", OrUnknown(options.tool_version)},
       {"created", absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", options.created,
                                    absl::UTCTimeZone())}};
+  if (HasWeights(options.design)) {
+    file.metadata["target"] = NameOf(options.target);
+    file.metadata["loss"] = NameOf(options.loss);
+  }
   return file;
 }
 

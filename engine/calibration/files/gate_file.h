@@ -16,7 +16,8 @@
 namespace seer {
 
 // Metadata as LoadGateSet (engine/gate/gate_set.h) reads it, and where the file
-// comes from. `fingerprint`: the base model's.
+// comes from: target and loss only where there are weights to learn by them.
+// `fingerprint`: the base model's.
 TensorFile MakeGateFile(const CalibrationOptions& options,
                         int64_t num_sequences, absl::string_view fingerprint);
 

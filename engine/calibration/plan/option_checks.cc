@@ -6,6 +6,7 @@
 #include "engine/errors.h"
 #include "engine/gate/gate_design.h"
 #include "engine/gate/gate_provenance.h"
+#include "engine/gate/oracle.h"
 
 namespace seer {
 namespace {
@@ -36,19 +37,35 @@ absl::Status CheckText(const char* field, const std::string& text) {
   return status.ok() ? status : InvalidField(field, status.message());
 }
 
+// The target is what an oracle ranks by.
+absl::Status CheckOracle(Oracle oracle, CalibrationTarget target) {
+  const bool is_its_own =
+      (oracle != Oracle::kMax || target == CalibrationTarget::kMax) &&
+      (oracle != Oracle::kMass || target == CalibrationTarget::kMass);
+  if (is_its_own) return absl::OkStatus();
+  return InvalidField("target", "is not the one that the oracle ranks by");
+}
+
 }  // namespace
 
 absl::Status CheckCalibrationOptions(const CalibrationOptions& options,
                                      int64_t context_len) {
-  const absl::Status design = ParseGateDesign(options.design).status();
-  if (!design.ok()) return InvalidField("design", design.message());
+  const bool has_weights = HasWeights(options.design);
+  if (has_weights) {
+    const absl::Status design = ParseGateDesign(options.design).status();
+    if (!design.ok()) return InvalidField("design", design.message());
+  }
+  const absl::Status oracle =
+      CheckOracle(OracleNamed(options.design), options.target);
+  if (!oracle.ok()) return oracle;
   if (options.loss != CalibrationLoss::kKl &&
       options.target != CalibrationTarget::kMax) {
     return InvalidField("loss",
                         "kl_reference and mse are for the max target only");
   }
   for (const absl::Status& status : {
-           CheckRange("steps", options.steps, 1, kMaxSteps),
+           has_weights ? CheckRange("steps", options.steps, 1, kMaxSteps)
+                       : CheckRange("steps", options.steps, 0, 0),
            CheckRange("warmup_steps", options.warmup_steps, 0, options.steps),
            CheckRange("sequences_per_step", options.sequences_per_step, 1,
                       kMaxSequencesPerStep),

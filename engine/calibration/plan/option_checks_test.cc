@@ -22,7 +22,13 @@ TEST(OptionChecksTest, NamesWhatIsOutOfRange) {
     std::function<void(Options&)> change;
   } cases[] = {
       {"design", [](Options& o) { o.design = "Qavg_Kmedian"; }},
-      {"design", [](Options& o) { o.design = "mean_pool"; }},
+      {"steps", [](Options& o) { o.design = "mean_pool"; }},
+      {"warmup_steps",
+       [](Options& o) {
+         o.design = "mean_pool";
+         o.steps = 0;
+       }},
+      {"target", [](Options& o) { o.design = "oracle_mass"; }},
       {"steps", [](Options& o) { o.steps = 0; }},
       {"steps", [](Options& o) { o.steps = 1000001; }},
       {"warmup_steps", [](Options& o) { o.warmup_steps = o.steps + 1; }},
@@ -79,6 +85,12 @@ TEST(OptionChecksTest, TakesWhatIsJustInRange) {
   options.validation_fraction = 0.5;
   options.loss = CalibrationLoss::kMse;
   EXPECT_TRUE(CheckCalibrationOptions(options, kContext).ok());
+  options.steps = 0;
+  options.warmup_steps = 0;
+  for (const char* const design : {"mean_pool", "oracle_max"}) {
+    options.design = design;
+    EXPECT_TRUE(CheckCalibrationOptions(options, kContext).ok()) << design;
+  }
 }
 
 TEST(OptionChecksTest, RootMassIsALossOfItsOwn) {

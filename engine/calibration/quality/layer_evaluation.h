@@ -11,8 +11,8 @@
 #include "engine/calibration/quality/recall_metrics.h"
 #include "engine/calibration/quality/uniform_budgets.h"
 #include "engine/calibration/quality/utility_metrics.h"
+#include "engine/calibration/scoring/layer_scorer.h"
 #include "engine/calibration/tile_range.h"
-#include "engine/calibration/training/layer_trainer.h"
 
 namespace seer {
 
@@ -31,25 +31,22 @@ struct RangeTruth {
 };
 
 struct LayerQuality {
-  double loss = 0.0;                  // the trainer's, over all sequences
+  double loss = 0.0;                  // the scorer's, over all sequences
   std::vector<DensityRecall> recall;  // one for each density, if asked for
   HeadUtilities utility;              // if asked for
 };
 
-// Called as LayerTrainer is, and without its gradients. Recall and utility are
-// over the tiles that the ranges bring, so these should begin at tile 0.
+// Called as LayerTrainer is. Recall and utility are over the tiles that the
+// ranges bring, so these should begin at tile 0.
 class LayerEvaluation {
  public:
-  // Of the gate as `trainer`, which outlives it, now has it: no step of the
-  // trainer may end before this does. The errors of LayerTrainer::BeginStep and
-  // RecallMetrics::Create and UtilityMetrics::Create.
+  // Of what `scorer`, which outlives it, ranks blocks by. The errors of
+  // LayerScorer::Begin and of RecallMetrics and UtilityMetrics::Create.
   static absl::StatusOr<std::unique_ptr<LayerEvaluation>> Begin(
-      const LayerTrainer& trainer, std::vector<int64_t> sequence_lens,
+      const LayerScorer& scorer, std::vector<int64_t> sequence_lens,
       const LayerQuestions& questions);
-  ~LayerEvaluation();
 
-  // The errors of LayerTrainer::AddRange, and of RecallMetrics and
-  // UtilityMetrics::AddRange.
+  // The errors of ScorePass, RecallMetrics and UtilityMetrics::AddRange.
   absl::Status AddRange(const TileRange& range, const RangeTruth& truth);
 
   // FAILED_PRECONDITION: the sequence's last tile has not come.
@@ -59,16 +56,13 @@ class LayerEvaluation {
   absl::StatusOr<LayerQuality> End();
 
  private:
-  struct Pass;
-
-  LayerEvaluation();
-  // By the current sequence's logits, fp32 [tiles, Hq, range.last_tile].
-  absl::Status Judge(const TileRange& range, const float* logits,
+  LayerEvaluation() = default;
+  absl::Status Judge(const TileRange& range, const BlockScores& scores,
                      const RangeTruth& truth);
 
   std::unique_ptr<RecallMetrics> recall_;    // null: not asked for
   std::unique_ptr<UtilityMetrics> utility_;  // null: not asked for
-  std::unique_ptr<Pass> pass_;
+  std::unique_ptr<ScorePass> pass_;
 };
 
 }  // namespace seer

@@ -8,6 +8,7 @@
 #include "engine/calibration/files/gate_file.h"
 #include "engine/calibration/plan/option_checks.h"
 #include "engine/calibration/run/measured_quality.h"
+#include "engine/calibration/scoring/trained_scorer.h"
 #include "engine/errors.h"
 #include "engine/gate/gate_design.h"
 #include "kernels/ragged_batch.h"
@@ -152,30 +153,18 @@ absl::StatusOr<MicroStepKind> DistillationRun::Dispatch() {
 }
 
 absl::Status DistillationRun::SetUpLayer() {
-  LayerTrainerOptions options;
-  options.shape = setup_.shape;
-  options.layer = layer_;
-  SEER_ASSIGN_OR_RETURN(options.design, ParseGateDesign(setup_.options.design));
-  options.training = TrainingOptionsOf(setup_.options);
-  SEER_ASSIGN_OR_RETURN(
-      std::unique_ptr<LayerTrainer> trainer,
-      LayerTrainer::Create(options, setup_.rope, setup_.device));
-  if (setup_.resumed.has_value()) {
-    const RunState& state = *setup_.resumed;
-    absl::Status loaded = trainer->Load(state.tensors);
-    if (loaded.ok() && layer_ == 0) {
-      loaded = history_.Load(state.tensors, state.step);
+  if (HasWeights(setup_.options.design)) {
+    SEER_ASSIGN_OR_RETURN(std::unique_ptr<LayerTrainer> trainer,
+                          MakeTrainer(setup_, layer_));
+    if (setup_.resumed.has_value() && layer_ == 0) {
+      SEER_RETURN_IF_ERROR(OrDamaged(
+          history_.Load(setup_.resumed->tensors, setup_.resumed->step)));
     }
-    if (loaded.ok() && trainer->next_step() != state.step) {
-      loaded = absl::InvalidArgumentError("checkpoint: of different steps");
-    }
-    if (absl::IsInvalidArgument(loaded)) {
-      return WithReason(loaded,
-                        {"CHECKPOINT_DAMAGED", std::nullopt, std::nullopt});
-    }
-    SEER_RETURN_IF_ERROR(loaded);
+    scorers_.push_back(std::make_unique<TrainedScorer>(trainer.get()));
+    trainers_.push_back(std::move(trainer));
+  } else {
+    scorers_.push_back(MakeWeightlessScorer(setup_));
   }
-  trainers_.push_back(std::move(trainer));
   if (++layer_ < num_layers_) return absl::OkStatus();
   setup_.resumed.reset();
   GoOn();
@@ -288,7 +277,7 @@ void DistillationRun::BeginMeasuring(Stage stage) {
   }
   measurement_ = std::make_unique<LayerMeasurement>(
       std::move(sequences), std::move(questions), setup_.options.sequence_len,
-      &trainers_);
+      &scorers_);
 }
 
 absl::StatusOr<MicroStepKind> DistillationRun::Measure() {
@@ -327,7 +316,7 @@ absl::Status DistillationRun::EndMeasurement() {
   } else {
     result_.quality =
         ToReport(measured, done->num_sequences() * setup_.options.sequence_len);
-    stage_ = Stage::kExporting;
+    stage_ = trainers_.empty() ? Stage::kDone : Stage::kExporting;
   }
   return absl::OkStatus();
 }
@@ -354,7 +343,9 @@ absl::Status DistillationRun::SaveLayer() {
     saving_->validated_step = validated_step_;
     history_.Save(&saving_->tensors);
   }
-  SEER_RETURN_IF_ERROR(trainers_[save_layer_]->Save(&saving_->tensors));
+  if (!trainers_.empty()) {
+    SEER_RETURN_IF_ERROR(trainers_[save_layer_]->Save(&saving_->tensors));
+  }
   if (++save_layer_ == num_layers_) saved_ = std::move(saving_);
   return absl::OkStatus();
 }
@@ -372,7 +363,8 @@ void DistillationRun::GiveMemoryBack() {
 
 CalibrationStatus DistillationRun::status() const {
   CalibrationStatus status;
-  if (stage_ == Stage::kProfiling) {
+  if (stage_ == Stage::kProfiling ||
+      (stage_ == Stage::kSetUp && setup_.options.steps == 0)) {
     status.phase = CalibrationPhase::kProfiling;
   } else if (stage_ >= Stage::kEvaluating) {
     status.phase = CalibrationPhase::kEvaluating;

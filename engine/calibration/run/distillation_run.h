@@ -17,6 +17,8 @@
 #include "engine/calibration/run/layer_measurement.h"
 #include "engine/calibration/run/loss_history.h"
 #include "engine/calibration/run/sequence_pass.h"
+#include "engine/calibration/scoring/layer_scorer.h"
+#include "engine/calibration/training/layer_trainer.h"
 #include "engine/calibrator.h"
 
 namespace seer {
@@ -47,7 +49,8 @@ struct DistillationResult {
 // layer's weights are updated. Now and then, and after the last step, the loss
 // is measured on held-out sequences; then, on training sequences, what reading
 // is worth to each head, to which the budget profile is fitted, and recall on
-// held-out ones.
+// held-out ones. A design without weights has only these two measurements, and
+// its file nothing but the profile.
 //
 // What comes out is a function of options, sequences, base model and device
 // (docs/design/calibration_run.md): neither pauses between micro-steps nor
@@ -129,7 +132,9 @@ class DistillationRun {
   const int32_t num_layers_;
   const int64_t loss_tile_;  // the first of a sequence that counts
   SequenceOrder order_;
-  LayerTrainers trainers_;  // [layers], once set up
+  // [layers], once set up; none of a design without weights.
+  std::vector<std::unique_ptr<LayerTrainer>> trainers_;
+  LayerScorers scorers_;  // [layers], once set up
   LossHistory history_;
   SequencePass pass_;
 

@@ -60,14 +60,15 @@ class DistillationRunTest : public testing::TestWithParam<std::string> {
   }
   void TearDown() override { source_.reset(); }
 
-  // And teachers of the design.
+  // And teachers of the design, or of some where it has nothing to learn.
   void UseSequences(int64_t num_sequences, int64_t sequence_len) {
     options_.sequence_len = sequence_len;
     sequences_ =
         std::make_shared<NumberedSequences>(num_sequences, sequence_len);
+    const std::string taught =
+        HasWeights(options_.design) ? options_.design : "Qavg_Kavg";
     source_ = std::make_unique<TaughtSource>(
-        shape_, ParseGateDesign(options_.design).value(), sequence_len,
-        device_.get());
+        shape_, ParseGateDesign(taught).value(), sequence_len, device_.get());
   }
 
   std::unique_ptr<DistillationRun> Make(
@@ -117,7 +118,8 @@ class DistillationRunTest : public testing::TestWithParam<std::string> {
   std::shared_ptr<const GateSet> Load(const std::string& file) {
     const std::string path = testing::TempDir() + "calibrated.safetensors";
     EXPECT_TRUE(WriteFileAtomically(path, {file}).ok());
-    auto set = LoadGateSet(path, {shape_, "tiny", kFingerprint});
+    auto set = LoadGateSet(
+        path, {shape_, "tiny", kFingerprint, /*allow_oracle_gates=*/true});
     EXPECT_TRUE(set.ok()) << set.status();
     return set.ok() ? *set : nullptr;
   }
@@ -254,6 +256,58 @@ TEST_P(DistillationRunTest, RootMassIsTrainedOnAndMassCounted) {
   const auto set = Load(root.file);
   ASSERT_NE(set, nullptr);
   EXPECT_EQ(set->provenance.target, "root_mass");
+}
+
+// Of a design without weights.
+TEST_P(DistillationRunTest, AProfileNeedsNoTraining) {
+  // So many that what is forced is less than half.
+  constexpr int64_t kLong = 30 * 64;
+  UseSequences(4, kLong);
+  options_.steps = 0;
+  options_.warmup_steps = 0;
+  for (const char* const design : {"mean_pool", "oracle_max"}) {
+    SCOPED_TRACE(design);
+    options_.design = design;
+    const auto run = Make();
+    EXPECT_EQ(run->status().phase, CalibrationPhase::kProfiling);
+    while (!run->holds_memory()) ASSERT_TRUE(run->NextMicroStep().ok());
+    run->RequestCheckpoint();
+    ASSERT_EQ(run->NextMicroStep().value(), MicroStepKind::kSave);
+    ASSERT_TRUE(run->NextMicroStep().ok());
+    const std::unique_ptr<RunState> state = run->TakeCheckpoint();
+    ASSERT_NE(state, nullptr);
+    const Outcome outcome = Finish(*run);
+    ASSERT_TRUE(outcome.status.ok()) << outcome.status;
+    EXPECT_EQ(
+        std::set<MicroStepKind>(outcome.kinds.begin(), outcome.kinds.end()),
+        (std::set<MicroStepKind>{MicroStepKind::kProfilingSpan,
+                                 MicroStepKind::kEvaluationSpan}));
+    ExpectEqual(Finish(*Resume(*state)), outcome, 0);
+
+    const auto set = Load(outcome.file);
+    ASSERT_NE(set, nullptr);
+    EXPECT_EQ(set->gate->design(), design);
+    EXPECT_EQ(set->provenance.target, "");
+    EXPECT_EQ(set->provenance.loss, "");
+    EXPECT_EQ(set->provenance.dataset_tokens, 4 * kLong);
+    ASSERT_TRUE(set->profile.has_value());
+    for (int layer = 0; layer < 2; ++layer) {
+      for (const float target : {0.05f, 0.2f, 0.5f, 0.9f}) {
+        double sum = 0.0;
+        for (int head = 0; head < 4; ++head) {
+          sum += set->profile->HeadDensity(layer, head, target);
+        }
+        // Four roundings to fp32.
+        EXPECT_NEAR(sum / 4, target, 0x1p-24);
+        EXPECT_GT(set->profile->HeadDensity(layer, 3, target), target)
+            << "of the head that writes the most";
+      }
+      const CalibrationQuality::Layer& quality = outcome.quality.layers[layer];
+      const bool is_oracle = set->gate->design() == "oracle_max";
+      EXPECT_EQ(quality.loss == 0.0, is_oracle);
+      EXPECT_EQ(quality.recalls[0].block_recall == 1.0, is_oracle);
+    }
+  }
 }
 
 TEST_P(DistillationRunTest, HeldOutSequencesAreNotTrainedOn) {

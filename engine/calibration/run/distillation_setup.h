@@ -8,10 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/calibration/files/run_checkpoint.h"
 #include "engine/calibration/plan/tile_spans.h"
 #include "engine/calibration/run/layer_source.h"
+#include "engine/calibration/scoring/layer_scorer.h"
+#include "engine/calibration/training/layer_trainer.h"
 #include "engine/calibrator.h"
 #include "engine/device/device.h"
 #include "engine/gate/gate.h"
@@ -38,6 +41,19 @@ struct DistillationSetup {
 // INVALID_ARGUMENT: it is not sequence_len ids of the vocabulary.
 absl::StatusOr<std::vector<TokenId>> ReadSequence(
     const DistillationSetup& setup, int64_t index);
+
+// A layer's trainer, of a design with weights, as it begins or goes on.
+// INVALID_ARGUMENT, CHECKPOINT_DAMAGED. Errors of LayerTrainer::Create.
+absl::StatusOr<std::unique_ptr<LayerTrainer>> MakeTrainer(
+    const DistillationSetup& setup, int32_t layer);
+
+// Any layer's, of a design without.
+std::unique_ptr<LayerScorer> MakeWeightlessScorer(
+    const DistillationSetup& setup);
+
+// What loading from a checkpoint answered: INVALID_ARGUMENT is
+// CHECKPOINT_DAMAGED.
+absl::Status OrDamaged(const absl::Status& loaded);
 
 // An upper estimate of what a run takes of the device's memory, the source's
 // aside.

@@ -39,18 +39,18 @@ void AddShare(double share, const LayerQuality& added, LayerQuality* mean) {
 LayerMeasurement::LayerMeasurement(std::vector<int64_t> sequences,
                                    LayerQuestions questions,
                                    int64_t sequence_len,
-                                   const LayerTrainers* trainers)
+                                   const LayerScorers* scorers)
     : sequences_(std::move(sequences)),
       questions_(std::move(questions)),
       sequence_len_(sequence_len),
-      trainers_(trainers),
-      means_(trainers->size()) {}
+      scorers_(scorers),
+      means_(scorers->size()) {}
 
 absl::Status LayerMeasurement::Add(const PassPart& part) {
   if (!part.is_scored) return absl::OkStatus();
   if (evaluation_ == nullptr) {
     SEER_ASSIGN_OR_RETURN(evaluation_,
-                          LayerEvaluation::Begin(*(*trainers_)[part.layer],
+                          LayerEvaluation::Begin(*(*scorers_)[part.layer],
                                                  {sequence_len_}, questions_));
   }
   SEER_RETURN_IF_ERROR(evaluation_->AddRange(part.range, part.truth));

@@ -1,4 +1,4 @@
-// How good all layers' gates are, over some sequences. No torch.
+// How good what ranks all layers' blocks is, over some sequences. No torch.
 #ifndef SEER_ENGINE_CALIBRATION_RUN_LAYER_MEASUREMENT_H_
 #define SEER_ENGINE_CALIBRATION_RUN_LAYER_MEASUREMENT_H_
 
@@ -9,21 +9,19 @@
 #include "absl/status/status.h"
 #include "engine/calibration/quality/layer_evaluation.h"
 #include "engine/calibration/run/sequence_pass.h"
-#include "engine/calibration/training/layer_trainer.h"
+#include "engine/calibration/scoring/layer_scorer.h"
 
 namespace seer {
-
-using LayerTrainers = std::vector<std::unique_ptr<LayerTrainer>>;
 
 // Sequences have one length, so that the mean of their means is that of all
 // their tiles: one that is abandoned is repeated alone. Of sums over rows,
 // those of utilities, the mean is that of the sequences.
 class LayerMeasurement {
  public:
-  // Of `sequences`, by index. The trainers are borrowed, and end no step
-  // meanwhile.
+  // Of `sequences`, by index. The scorers are borrowed, and what they are of
+  // does not change meanwhile.
   LayerMeasurement(std::vector<int64_t> sequences, LayerQuestions questions,
-                   int64_t sequence_len, const LayerTrainers* trainers);
+                   int64_t sequence_len, const LayerScorers* scorers);
 
   bool is_done() const { return num_done_ == sequences_.size(); }
   // The sequence to go through next; not for one that is done.
@@ -54,7 +52,7 @@ class LayerMeasurement {
   const std::vector<int64_t> sequences_;
   const LayerQuestions questions_;
   const int64_t sequence_len_;
-  const LayerTrainers* const trainers_;
+  const LayerScorers* const scorers_;
   size_t num_done_ = 0;
   std::unique_ptr<LayerEvaluation> evaluation_;  // of the current layer
   std::vector<LayerQuality> of_sequence_;        // layers so far

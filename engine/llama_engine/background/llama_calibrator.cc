@@ -6,6 +6,7 @@
 #include "base/status_macros.h"
 #include "engine/calibration/plan/option_checks.h"
 #include "engine/errors.h"
+#include "engine/gate/oracle.h"
 #include "engine/llama_engine/background/calibration_channel.h"
 #include "engine/llama_engine/background/paged_layer_source.h"
 #include "kernels/ragged_batch.h"
@@ -24,12 +25,20 @@ absl::Status LlamaCalibrator::CheckFits(int64_t sequence_len) const {
        sequence_len});
 }
 
+absl::Status LlamaCalibrator::CheckAllowed(const std::string& design) const {
+  if (parts_.allow_oracle_gates || OracleNamed(design) == Oracle::kNone) {
+    return absl::OkStatus();
+  }
+  return OracleNotAllowed(design);
+}
+
 absl::StatusOr<std::unique_ptr<CalibrationRun>> LlamaCalibrator::Start(
     const CalibrationOptions& options,
     std::shared_ptr<const TokenSequences> sequences,
     const std::string& checkpoint) {
   SEER_RETURN_IF_ERROR(parts_.inbox->CheckOpen());
   SEER_RETURN_IF_ERROR(CheckCalibrationOptions(options, parts_.context_len));
+  SEER_RETURN_IF_ERROR(CheckAllowed(options.design));
   SEER_RETURN_IF_ERROR(CheckSequences(*sequences));
   SEER_RETURN_IF_ERROR(CheckFits(options.sequence_len));
   SEER_ASSIGN_OR_RETURN(const std::string identity,
@@ -37,6 +46,7 @@ absl::StatusOr<std::unique_ptr<CalibrationRun>> LlamaCalibrator::Start(
   CalibrationOrder order;
   CalibrationStatus status;
   status.steps = options.steps;
+  if (options.steps == 0) status.phase = CalibrationPhase::kProfiling;
   if (!checkpoint.empty()) {
     SEER_ASSIGN_OR_RETURN(order.resumed, ParseRunState(checkpoint, identity));
     status.step = order.resumed->step;

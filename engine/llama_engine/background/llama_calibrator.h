@@ -24,6 +24,7 @@ class LlamaCalibrator final : public Calibrator {
     int64_t context_len = 0;  // tokens
     int32_t num_layers = 0;
     int64_t num_pages = 0;  // of the cache
+    bool allow_oracle_gates = false;
   };
   explicit LlamaCalibrator(const Parts& parts) : parts_(parts) {}
 
@@ -34,6 +35,7 @@ class LlamaCalibrator final : public Calibrator {
 
  private:
   absl::Status CheckFits(int64_t sequence_len) const;
+  absl::Status CheckAllowed(const std::string& design) const;
 
   const Parts parts_;
 };
