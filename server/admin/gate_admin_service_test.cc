@@ -477,6 +477,8 @@ TEST_F(GateAdminServiceTest, WrongContentFailsTheUpload) {
             "GATE_SET_INVALID", "GATE_SET_INVALID", "layers.3.k"},
            {"other", v1::UPLOAD_FORMAT_SAFETENSORS, C::FAILED_PRECONDITION,
             "GATE_SET_INVALID", "OTHER_MODEL", "another model's"},
+           {"oracle", v1::UPLOAD_FORMAT_SAFETENSORS, C::FAILED_PRECONDITION,
+            "ORACLE_NOT_ALLOWED", "ORACLE_NOT_ALLOWED", "not offered"},
        }) {
     SCOPED_TRACE(wrong.content);
     v1::FinalizeUploadResponse response;

@@ -82,9 +82,11 @@ absl::StatusOr<v1::ValidateGateSetResponse> GateSetMethods::ValidateGateSet(
   SEER_ASSIGN_OR_RETURN(const GateSetRecord now,
                         catalog_->GetGateSet(gate_set.id));
   const auto reason = ReasonOf(checked);
-  const bool unreadable = reason && reason->reason == "DAMAGED";
-  *response.mutable_problem() = EncodeFailure(now.damage.value_or(Failure{
-      unreadable ? "DAMAGED" : "OTHER_MODEL", std::string(checked.message())}));
+  const bool says_why = reason && (reason->reason == "DAMAGED" ||
+                                   reason->reason == "ORACLE_NOT_ALLOWED");
+  *response.mutable_problem() = EncodeFailure(
+      now.damage.value_or(Failure{says_why ? reason->reason : "OTHER_MODEL",
+                                  std::string(checked.message())}));
   return response;
 }
 

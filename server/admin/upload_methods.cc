@@ -140,7 +140,10 @@ absl::StatusOr<GateSetRecord> UploadMethods::FinishGateSet(
     return Fail(upload, {"GATE_SET_INVALID", message}, told);
   }
   if (absl::IsFailedPrecondition(told)) {
-    return Fail(upload, {"OTHER_MODEL", message}, told);
+    const auto reason = ReasonOf(told);
+    const bool has_reason = reason && reason->reason == "ORACLE_NOT_ALLOWED";
+    return Fail(upload, {has_reason ? reason->reason : "OTHER_MODEL", message},
+                told);
   }
   if (absl::IsNotFound(told)) {
     SEER_RETURN_IF_ERROR(catalog_->GetUpload(upload.id).status());

@@ -23,7 +23,7 @@ struct CalibrationSpec {
   std::string model;  // the {model} of its name
   std::string dataset_id;
   std::string display_name;
-  std::string design;  // e.g. "Qavg_Kmaxminavg"
+  std::string design;  // e.g. "Qavg_Kmaxminavg", "mean_pool"
   std::string target;  // "max", "mass", "root_mass"
   std::string loss;    // "kl", "kl_reference", "mse"
   int64_t steps = 0;

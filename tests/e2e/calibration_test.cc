@@ -228,5 +228,27 @@ TEST_F(CalibrationTest, AGateIsMadeTriedPromotedAndTakenBackBesideStreams) {
   EXPECT_EQ(server_.process().Metric("seer_gate_activations_total{"), 4);
 }
 
+TEST_F(CalibrationTest, AProfileIsMadeWithoutTrainingAndServes) {
+  v1::CalibrationJob job = AdministeredServer::SmallJob(
+      server_.UploadText(RandomText(2, 12000)), /*steps=*/0);
+  job.set_warmup_steps(0);
+  job.set_design("oracle_mass");
+  EXPECT_EQ(NamedBy(server_.CreateJob(job).status()), "ORACLE_NOT_ALLOWED");
+  job.set_design("mean_pool");
+  const auto created = server_.CreateJob(job);
+  ASSERT_TRUE(created.ok()) << created.status();
+  const v1::CalibrationJob ended = server_.EndOf(created->name());
+  ASSERT_EQ(ended.state(), v1::CALIBRATION_JOB_STATE_SUCCEEDED)
+      << ended.ShortDebugString();
+  EXPECT_EQ(ended.quality().perplexities_size(), 3);
+  const v1::GateSet made = GateSet(ended.gate_set());
+  EXPECT_EQ(made.design(), "mean_pool");
+  EXPECT_TRUE(made.has_profile());
+  server_.MakeStable(made.name());
+  const v1::SparsityReport report = server_.ReportOfARequest();
+  EXPECT_EQ(report.gate(), made.name());
+  EXPECT_EQ(report.gate_version(), made.sha256());
+}
+
 }  // namespace
 }  // namespace seer

@@ -281,10 +281,12 @@ absl::Status RolloutControl::Unusable(const GateSetRecord& gate_set,
     return absl::InternalError("a gate set's file comes and goes");
   }
   if (!wrong && !absl::IsFailedPrecondition(status)) return told;
+  const auto given = ReasonOf(status);
+  const bool is_oracle = given && given->reason == "ORACLE_NOT_ALLOWED";
   return WithResource(
       WithReason(absl::FailedPreconditionError(absl::StrCat(
                      "the gate set cannot be served: ", told.message())),
-                 {"GATE_SET_INVALID", {}, {}}),
+                 {is_oracle ? given->reason : "GATE_SET_INVALID", {}, {}}),
       "seer.v1.GateSet", gate_set.id);
 }
 

@@ -11,6 +11,7 @@
 #include "base/sha256.h"
 #include "base/status_macros.h"
 #include "engine/errors.h"
+#include "engine/sparsity_policy.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/protobuf/message.h"
@@ -21,6 +22,7 @@ namespace seer {
 namespace {
 
 constexpr char kDefaultDesign[] = "Qavg_Kmaxminavg";
+constexpr char kMeanPool[] = "mean_pool";
 constexpr int64_t kMaxSteps = 1000000;
 constexpr int64_t kMinSequenceLen = 128;
 constexpr int64_t kMaxTokensPerStep = 16777216;
@@ -64,6 +66,31 @@ bool IsDesign(absl::string_view design) {
          IsPools(design.substr(separator + 2));
 }
 
+bool IsOracle(absl::string_view design) {
+  return design == kOracleMaxName || design == kOracleMassName;
+}
+
+// There is something to train.
+bool HasWeights(absl::string_view design) {
+  return design != kMeanPool && !IsOracle(design);
+}
+
+absl::Status CheckDesign(const std::string& design, const ModelInfo& model) {
+  if (IsOracle(design) && !model.allow_oracle_gates) {
+    return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                          "this server does not offer ", design,
+                          ": oracle gates are for comparison, start one with "
+                          "--allow_oracle_gates")),
+                      {"ORACLE_NOT_ALLOWED", {}, {}});
+  }
+  if (!HasWeights(design) || IsDesign(design)) return absl::OkStatus();
+  return InvalidField(
+      Path("design"),
+      absl::StrCat("must be Q{pools}_K{pools}, each one or more of max, min, "
+                   "avg in this order, or ",
+                   kMeanPool, ", ", kOracleMaxName, " or ", kOracleMassName));
+}
+
 absl::Status CheckOutputOnly(const v1::CalibrationJob& job) {
   std::vector<const google::protobuf::FieldDescriptor*> fields;
   job.GetReflection()->ListFields(job, &fields);
@@ -78,8 +105,12 @@ absl::Status CheckOutputOnly(const v1::CalibrationJob& job) {
 
 absl::Status DecodeObjective(const v1::CalibrationJob& job,
                              CalibrationSpec& spec) {
+  const char* const default_target =
+      spec.design == kOracleMassName ? "mass" : "max";
   switch (job.target()) {
     case v1::CALIBRATION_TARGET_UNSPECIFIED:
+      spec.target = default_target;
+      break;
     case v1::CALIBRATION_TARGET_MAX:
       spec.target = "max";
       break;
@@ -91,6 +122,10 @@ absl::Status DecodeObjective(const v1::CalibrationJob& job,
       break;
     default:
       return InvalidField(Path("target"), "must be MAX, MASS or ROOT_MASS");
+  }
+  if (IsOracle(spec.design) && spec.target != default_target) {
+    return InvalidField(Path("target"),
+                        absl::StrCat("is not the one of ", spec.design));
   }
   switch (job.loss()) {
     case v1::CALIBRATION_LOSS_UNSPECIFIED:
@@ -112,8 +147,10 @@ absl::Status DecodeObjective(const v1::CalibrationJob& job,
 
 absl::Status DecodeSizes(const v1::CalibrationJob& job, int64_t context_len,
                          CalibrationSpec& spec) {
-  spec.steps = job.has_steps() ? job.steps() : kDefaultSteps;
-  SEER_RETURN_IF_ERROR(CheckRange("steps", spec.steps, 1, kMaxSteps));
+  const bool trains = HasWeights(spec.design);
+  spec.steps = job.has_steps() ? job.steps() : (trains ? kDefaultSteps : 0);
+  SEER_RETURN_IF_ERROR(
+      CheckRange("steps", spec.steps, trains ? 1 : 0, trains ? kMaxSteps : 0));
   spec.warmup_steps = job.has_warmup_steps()
                           ? job.warmup_steps()
                           : std::min(kDefaultWarmupSteps, spec.steps);
@@ -253,11 +290,7 @@ absl::StatusOr<NewJob> DecodeNewJob(
   SEER_ASSIGN_OR_RETURN(spec.dataset_id,
                         ParseDatasetName(job.dataset(), Path("dataset")));
   spec.design = job.design().empty() ? kDefaultDesign : job.design();
-  if (!IsDesign(spec.design)) {
-    return InvalidField(Path("design"),
-                        "must be Q{pools}_K{pools}, each one or more of max, "
-                        "min, avg in this order");
-  }
+  SEER_RETURN_IF_ERROR(CheckDesign(spec.design, model));
   SEER_RETURN_IF_ERROR(DecodeObjective(job, spec));
   SEER_RETURN_IF_ERROR(DecodeSizes(job, model.context_len, spec));
   SEER_RETURN_IF_ERROR(DecodeShares(job, spec));

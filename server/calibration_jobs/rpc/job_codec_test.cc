@@ -93,7 +93,17 @@ TEST(JobCodecTest, NamesTheFieldThatIsWrong) {
       {"design", [](auto& job) { job.set_design("Qavg"); }},
       {"design", [](auto& job) { job.set_design("Qavg_K"); }},
       {"design", [](auto& job) { job.set_design("Qavgmax_Kmin"); }},
-      {"design", [](auto& job) { job.set_design("mean_pool"); }},
+      {"design", [](auto& job) { job.set_design("mean_pools"); }},
+      {"steps",
+       [](auto& job) {
+         job.set_design("mean_pool");
+         job.set_steps(1);
+       }},
+      {"warmup_steps",
+       [](auto& job) {
+         job.set_design("mean_pool");
+         job.set_warmup_steps(1);
+       }},
       {"target",
        [](auto& job) {
          job.set_target(static_cast<v1::CalibrationTarget>(9));
@@ -144,6 +154,34 @@ TEST(JobCodecTest, NamesTheFieldThatIsWrong) {
   EXPECT_EQ(DecodeMinInterval(watch).value(), absl::Seconds(1));
   watch.mutable_min_interval()->set_nanos(99'999'999);
   EXPECT_EQ(FieldOf(DecodeMinInterval(watch).status()), "min_interval");
+}
+
+TEST(JobCodecTest, WithoutWeightsThereIsNothingToTrain) {
+  v1::CreateCalibrationJobRequest request = Minimal();
+  v1::CalibrationJob& job = *request.mutable_calibration_job();
+  job.set_design("mean_pool");
+  const CalibrationSpec spec = Decode(request).value().spec;
+  EXPECT_EQ(spec.design, "mean_pool");
+  EXPECT_EQ(spec.steps, 0);
+  EXPECT_EQ(spec.warmup_steps, 0);
+  EXPECT_EQ(spec.target, "max");
+  JobView view;
+  view.record.spec = spec;
+  EXPECT_TRUE(EncodeJob(view).has_steps());
+
+  job.set_design("oracle_mass");
+  const absl::Status refused = Decode(request).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(ReasonOf(refused).has_value());
+  EXPECT_EQ(ReasonOf(refused)->reason, "ORACLE_NOT_ALLOWED");
+  ModelInfo model = FakeModelInfo();
+  model.allow_oracle_gates = true;
+  const auto allowed = DecodeNewJob(request, model, 99);
+  ASSERT_TRUE(allowed.ok()) << allowed.status();
+  EXPECT_EQ(allowed->spec.target, "mass");
+  job.set_target(v1::CALIBRATION_TARGET_MAX);
+  EXPECT_EQ(FieldOf(DecodeNewJob(request, model, 99).status()),
+            "calibration_job.target");
 }
 
 // What a repeated call is known by is what was asked for, not what came of it.

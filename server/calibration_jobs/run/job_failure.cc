@@ -9,9 +9,9 @@ namespace seer {
 namespace {
 
 constexpr const char* kReasons[] = {
-    "DIVERGED",           "DATASET_TOO_SHORT", "DATASET_DAMAGED",
-    "CHECKPOINT_DAMAGED", "OUT_OF_MEMORY",     "CRASHED",
-    "MODEL_CHANGED",
+    "DIVERGED",           "DATASET_TOO_SHORT",  "DATASET_DAMAGED",
+    "CHECKPOINT_DAMAGED", "OUT_OF_MEMORY",      "CRASHED",
+    "MODEL_CHANGED",      "ORACLE_NOT_ALLOWED",
 };
 
 }  // namespace

@@ -33,6 +33,10 @@ absl::StatusOr<GateFileFacts> RecordedGates::Validate(
     return absl::FailedPreconditionError(
         absl::StrCat(path, " is another model's"));
   }
+  if (absl::StartsWith(bytes, "oracle")) {
+    return WithReason(absl::FailedPreconditionError("oracles are not offered"),
+                      {"ORACLE_NOT_ALLOWED", {}, {}});
+  }
   GateFileFacts facts;
   facts.version =
       Sha256Hex({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});

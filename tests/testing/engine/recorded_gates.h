@@ -16,7 +16,8 @@ namespace seer {
 
 // A GateControl that writes down what it is told, and fails where a test says
 // so. Any file is a gate set of the model "m", but that one which begins with
-// "wrong" is none, and one with "other" is another model's. Thread-safe.
+// "wrong" is none, one with "other" is another model's, and one with "oracle" is
+// refused as such. Thread-safe.
 class RecordedGates final : public GateControl {
  public:
   explicit RecordedGates(size_t num_slots = 8) : num_slots_(num_slots) {}
