@@ -263,6 +263,22 @@ TEST_F(SeerctlAdminTest, CalibrateDrawsABarOnATerminal) {
   EXPECT_EQ(Run({"jobs", "watch", "7", "--quiet"}, "", true).err, "");
 }
 
+TEST_F(SeerctlAdminTest, CalibrateMakesAProfileWithoutTraining) {
+  Watch({kQueued,
+         "name: 'calibrationJobs/7' state: 2 design: 'mean_pool' steps: 0 "
+         "progress { phase: 3 tokens_per_second: 812.4 eta { seconds: 250 } }",
+         "name: 'calibrationJobs/7' state: 4 design: 'mean_pool' steps: 0 "
+         "sequence_length: 4096 seed: 3 gate_set: 'models/m/gateSets/g'"});
+  const Output output = Run({"calibrate", "--dataset=d", "--design=mean_pool"});
+  EXPECT_EQ(output.exit_code, 0) << output.err;
+  EXPECT_EQ(creations_[0].calibration_job().ShortDebugString(),
+            "dataset: \"datasets/d\" design: \"mean_pool\"");
+  EXPECT_EQ(output.err,
+            "queued\nprofiling: 812 tokens/s, 4m10s left\nsucceeded\n");
+  EXPECT_THAT(output.out,
+              HasSubstr("none: a profile of sequences of 4096 tokens, seed 3"));
+}
+
 TEST_F(SeerctlAdminTest, CalibrateDetaches) {
   const Output output =
       Run({"calibrate", "--dataset=d", "--detach", "--target=root_mass"});

@@ -30,10 +30,10 @@ class CalibrateCommand final : public Command {
   }
   std::string description() const override {
     return "Uploads the files as one dataset, starts a job, shows its progress "
-           "and then the\nquality of the gate set it made. Interrupted, an "
-           "upload goes on when it is sent\nagain, and a job goes on by "
-           "itself: "
-           "see seerctl jobs.\n";
+           "and then the\nquality of the gate set it made. Of a design without "
+           "weights that is a budget\nprofile, and nothing is trained. "
+           "Interrupted, an upload goes on when it is sent\nagain, and a job "
+           "goes on by itself: see seerctl jobs.\n";
   }
   ServerPort port() const override { return ServerPort::kGateAdmin; }
 

@@ -19,10 +19,13 @@ void JobProgress::ShowJob(const v1::CalibrationJob& job) {
   const v1::CalibrationProgress& progress = job.progress();
   const bool runs = job.state() == v1::CALIBRATION_JOB_STATE_RUNNING &&
                     progress.phase() != v1::CALIBRATION_PHASE_UNSPECIFIED;
+  // Where there is nothing to train, that is done once measuring begins.
+  const bool measures = progress.phase() == v1::CALIBRATION_PHASE_PROFILING ||
+                        progress.phase() == v1::CALIBRATION_PHASE_EVALUATING;
   const double share = progress.steps() > 0
                            ? static_cast<double>(progress.step()) /
                                  static_cast<double>(progress.steps())
-                           : 0.0;
+                           : (measures ? 1.0 : 0.0);
   Show(runs ? Word(progress.phase()) : Word(job.state()), share,
        ProgressText(progress));
 }

@@ -52,6 +52,10 @@ std::string LabelsText(const v1::GateSet& gate_set) {
 }
 
 std::string SettingsText(const v1::CalibrationJob& job) {
+  if (job.steps() == 0) {
+    return absl::StrCat("none: a profile of sequences of ",
+                        job.sequence_length(), " tokens, seed ", job.seed());
+  }
   std::string text = absl::StrCat(job.steps(), " steps");
   absl::StrAppend(&text, " (", job.warmup_steps(), " of warm-up) of ",
                   job.tokens_per_step(), " tokens in sequences of ",
@@ -61,6 +65,14 @@ std::string SettingsText(const v1::CalibrationJob& job) {
 }
 
 std::string ProvenanceText(const v1::GateProvenance& provenance) {
+  const bool was_trained =
+      provenance.steps() > 0 ||
+      provenance.target() != v1::CALIBRATION_TARGET_UNSPECIFIED;
+  if (!was_trained) {
+    return absl::StrCat("profiling on ", provenance.dataset_tokens(),
+                        " tokens, seed ", provenance.seed(), ", by ",
+                        OrNone(provenance.tool_version()));
+  }
   return absl::StrCat(provenance.steps(), " steps on ",
                       provenance.dataset_tokens(), " tokens, target ",
                       Word(provenance.target()), ", loss ",
@@ -167,8 +179,10 @@ std::string CalibrationJobsText(const std::vector<v1::CalibrationJob>& jobs) {
   for (const v1::CalibrationJob& job : jobs) {
     rows.push_back(
         {job.name(), Word(job.state()),
-         absl::StrCat(job.progress().step(), "/", job.steps()), job.dataset(),
-         TimeText(job.create_time()),
+         job.steps() == 0
+             ? "-"
+             : absl::StrCat(job.progress().step(), "/", job.steps()),
+         job.dataset(), TimeText(job.create_time()),
          job.has_failure() ? FailureText(job.failure()) : job.display_name()});
   }
   return ListText(rows);
