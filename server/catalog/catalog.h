@@ -58,9 +58,10 @@ class Catalog {
   // Makes `options.folder` where it is missing. Writes nothing that it need
   // not, so that a full disk does not keep a server from starting.
   // INVALID_ARGUMENT: options. ALREADY_EXISTS: another process holds the
-  // folder. FAILED_PRECONDITION: not a catalog, or one of a newer server, or
-  // its database is gone while its blobs are there. DATA_LOSS: the database is
-  // damaged. The log names the file of an error.
+  // folder. PERMISSION_DENIED: it may not be written. FAILED_PRECONDITION: not
+  // a catalog, or one of a newer server, or its database is gone while its
+  // blobs are there. DATA_LOSS: the database is damaged. The log names the file
+  // of an error.
   static absl::StatusOr<std::unique_ptr<Catalog>> Open(
       const CatalogOptions& options);
 

@@ -1,19 +1,16 @@
 // Full and read-only disks: a call says so and changes nothing, and what is
 // there goes on serving.
 
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +20,8 @@
 #include "server/catalog/catalog.h"
 #include "tests/testing/server/catalog_operations.h"
 #include "tests/testing/server/temporary_catalog.h"
+#include "tests/testing/small_disk.h"
+#include "tests/testing/temporary_folder.h"
 
 namespace seer {
 namespace {
@@ -104,7 +103,14 @@ TEST_F(CatalogDiskTest, AFileThatMayNotGrow) {
   const absl::Status status =
       catalog_->AppendToUpload(id, 0, content, TestTime()).status();
   const absl::Status verified = catalog_->VerifyGateSet(gate_set);
+  // Nor may the database's WAL.
+  limited.rlim_cur = 0;
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limited), 0);
+  const absl::Status no_row =
+      catalog_->CreateUpload(UploadOf(UploadKind::kDataset, "x"), TestTime())
+          .status();
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+  EXPECT_EQ(ReasonTextOf(no_row), "DISK_FULL") << no_row;
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ReasonTextOf(status), "DISK_FULL");
   EXPECT_TRUE(verified.ok()) << verified;
@@ -166,111 +172,100 @@ TEST_F(CatalogDiskTest, ARollbackHasTheReserve) {
   EXPECT_EQ(catalog_->GetRollout("m").value().etag, back->etag);
 }
 
-// Runs in a child, which alone sees what it mounts. Returns the line of the
-// first expectation that did not hold, 0 for none.
-int LiveOnASmallDisk(const std::string& folder) {
-  if (mount("none", folder.c_str(), "tmpfs", 0, "size=4m") != 0) return -1;
-  CatalogOptions options;
-  options.folder = folder + "/state";
-  auto catalog = Catalog::Open(options);
-  if (!catalog.ok()) return __LINE__;
-  const std::string gate = "a gate set's file";
-  Catalog& c = **catalog;
-  const std::string upload =
-      c.CreateUpload(UploadOf(UploadKind::kGateSet, gate), TestTime())->id;
-  c.AppendToUpload(upload, 0, gate, TestTime()).value();
-  c.SealUpload(upload, TestTime()).value();
-  RolloutChange change;
-  change.stable = c.FinishGateSet(upload, FactsOfGateSet(), TestTime())->id;
-  change.etag = c.GetRollout("m")->etag;
-  c.UpdateRollout("m", change, TestTime()).value();
+class SmallDiskTest : public testing::Test {
+ protected:
+  // While this process has one thread.
+  static void SetUpTestSuite() { mounts_ = new absl::Status(SeparateMounts()); }
+  static void TearDownTestSuite() { delete mounts_; }
+  void SetUp() override {
+    if (!mounts_->ok()) GTEST_SKIP() << *mounts_;
+    ASSERT_TRUE(MountSmallDisk(folder_.path(), 4 << 20).ok());
+    options_.folder = folder_.path() + "/state";
+    Open();
+  }
+  void Open() {
+    catalog_.reset();
+    auto catalog = Catalog::Open(options_);
+    ASSERT_TRUE(catalog.ok()) << catalog.status();
+    catalog_ = *std::move(catalog);
+  }
+  // Sealed.
+  std::string AddUpload(UploadKind kind, const std::string& content) {
+    const std::string id =
+        catalog_->CreateUpload(UploadOf(kind, content), TestTime())->id;
+    catalog_->AppendToUpload(id, 0, content, TestTime()).value();
+    catalog_->SealUpload(id, TestTime()).value();
+    return id;
+  }
 
+  static absl::Status* mounts_;
+  const TemporaryFolder folder_;
+  CatalogOptions options_;
+  std::unique_ptr<Catalog> catalog_;
+};
+
+absl::Status* SmallDiskTest::mounts_ = nullptr;
+
+TEST_F(SmallDiskTest, FullThenFree) {
+  RolloutChange change;
+  change.stable = catalog_
+                      ->FinishGateSet(AddUpload(UploadKind::kGateSet, "gate"),
+                                      FactsOfGateSet(), TestTime())
+                      ->id;
+  change.etag = catalog_->GetRollout("m")->etag;
+  catalog_->UpdateRollout("m", change, TestTime()).value();
   std::vector<std::string> datasets;
   for (int i = 0; i < 8; ++i) {
-    const std::string id =
-        c.CreateUpload(UploadOf(UploadKind::kDataset, "x"), TestTime())->id;
-    c.AppendToUpload(id, 0, "x", TestTime()).value();
-    c.SealUpload(id, TestTime()).value();
-    datasets.push_back(c.FinishDataset(id, {1, {}}, TestTime())->id);
-    if (!c.DeleteUpload(id).ok()) return __LINE__;
+    const std::string id = AddUpload(UploadKind::kDataset, "x");
+    datasets.push_back(catalog_->FinishDataset(id, {1, {}}, TestTime())->id);
+    ASSERT_TRUE(catalog_->DeleteUpload(id).ok());
   }
   CalibrationSpec spec;
   spec.dataset_id = datasets[0];
-  const std::string job = c.CreateJob(spec, {}, TestTime())->id;
+  const std::string job = catalog_->CreateJob(spec, {}, TestTime())->id;
 
   // More than the disk holds.
   const std::string text(4 << 20, 'x');
   const std::string large =
-      c.CreateUpload(UploadOf(UploadKind::kDataset, text), TestTime())->id;
+      catalog_->CreateUpload(UploadOf(UploadKind::kDataset, text), TestTime())
+          ->id;
   const absl::Status full =
-      c.AppendToUpload(large, 0, text, TestTime()).status();
-  if (full.code() != absl::StatusCode::kResourceExhausted) return __LINE__;
-  if (ReasonTextOf(full) != "DISK_FULL") return __LINE__;
+      catalog_->AppendToUpload(large, 0, text, TestTime()).status();
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonTextOf(full), "DISK_FULL");
 
   // Something else takes the rest of it.
-  std::ofstream(folder + "/ballast") << text << std::flush;
-  absl::Status status;
-  for (int i = 0; i < 100 && status.ok(); ++i) {
-    status = c.CreateUpload(UploadOf(UploadKind::kDataset, "x"), TestTime())
-                 .status();
-    if (ReasonTextOf(status) == "QUOTA_UPLOADS") return __LINE__;
-  }
-  if (ReasonTextOf(status) != "DISK_FULL") return __LINE__;
-  if (!c.VerifyGateSet(*change.stable).ok()) return __LINE__;
+  ASSERT_TRUE(LeaveFree(folder_.path(), 0).ok());
+  EXPECT_EQ(ReasonTextOf(catalog_
+                             ->CreateUpload(UploadOf(UploadKind::kDataset, "x"),
+                                            TestTime())
+                             .status()),
+            "DISK_FULL");
+  EXPECT_TRUE(catalog_->VerifyGateSet(*change.stable).ok());
 
   // What makes room has the reserve.
-  if (!c.CancelJob(job, TestTime()).ok()) return __LINE__;
+  EXPECT_TRUE(catalog_->CancelJob(job, TestTime()).ok());
   for (const std::string& dataset : datasets) {
-    if (!c.DeleteDataset(dataset).ok()) return __LINE__;
+    EXPECT_TRUE(catalog_->DeleteDataset(dataset).ok());
   }
 
   // A server that starts on a full disk serves.
-  catalog->reset();
-  catalog = Catalog::Open(options);
-  if (!catalog.ok()) return __LINE__;
-  if ((*catalog)->GetRollout("m")->stable != *change.stable) return __LINE__;
-  if (!(*catalog)->VerifyGateSet(*change.stable).ok()) return __LINE__;
+  Open();
+  EXPECT_EQ(catalog_->GetRollout("m")->stable, *change.stable);
+  EXPECT_TRUE(catalog_->VerifyGateSet(*change.stable).ok());
 
   // With room again it goes on.
-  unlink((folder + "/ballast").c_str());
-  if (!(*catalog)->DeleteUpload(large).ok()) return __LINE__;
-  if (std::filesystem::file_size(options.folder + "/reserve") !=
-      static_cast<uintmax_t>(options.disk_reserve_bytes)) {
-    return __LINE__;
-  }
-
-  // A server that starts on a read-only disk says so.
-  catalog->reset();
-  if (mount("none", folder.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) !=
-      0) {
-    return __LINE__;
-  }
-  const absl::Status read_only = Catalog::Open(options).status();
-  if (read_only.ok() || absl::IsInternal(read_only)) return __LINE__;
-  return 0;
+  ASSERT_TRUE(LeaveFree(folder_.path(), 2 << 20).ok());
+  EXPECT_TRUE(catalog_->DeleteUpload(large).ok());
+  EXPECT_EQ(std::filesystem::file_size(options_.folder + "/reserve"),
+            static_cast<uintmax_t>(options_.disk_reserve_bytes));
 }
 
-TEST(SmallDiskTest, FullThenFreeThenReadOnly) {
-  const TemporaryFolder folder;
-  int ends[2];
-  ASSERT_EQ(pipe(ends), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    const int user = geteuid() == 0 ? 0 : CLONE_NEWUSER;
-    int line = -1;
-    if (unshare(CLONE_NEWNS | user) == 0 &&
-        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0) {
-      line = LiveOnASmallDisk(folder.path());
-    }
-    _exit(write(ends[1], &line, sizeof(line)) == sizeof(line) ? 0 : 1);
-  }
-  close(ends[1]);
-  int line = 0;
-  ASSERT_EQ(read(ends[0], &line, sizeof(line)), ssize_t{sizeof(line)});
-  close(ends[0]);
-  waitpid(child, nullptr, 0);
-  if (line == -1) GTEST_SKIP() << "nothing can be mounted here";
-  EXPECT_EQ(line, 0) << "the expectation at this line did not hold";
+TEST_F(SmallDiskTest, AStartOnAReadOnlyOneSaysSo) {
+  catalog_.reset();
+  ASSERT_TRUE(MakeReadOnly(folder_.path()).ok());
+  EXPECT_EQ(Catalog::Open(options_).status().code(),
+            absl::StatusCode::kPermissionDenied);
 }
 
 }  // namespace

@@ -42,8 +42,10 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(
 Database::~Database() { sqlite3_close(connection_); }
 
 absl::Status Database::Error(int code, absl::string_view action) const {
-  const int error =
-      connection_ == nullptr ? 0 : sqlite3_system_errno(connection_);
+  const int system_error = errno;
+  // SQLite forgets its own copy where a commit could not write or sync.
+  int error = connection_ == nullptr ? 0 : sqlite3_system_errno(connection_);
+  if (error == 0) error = system_error;
   switch (code & 0xff) {
     case SQLITE_FULL:
       return StorageError(ENOSPC, action, path_);
@@ -75,6 +77,7 @@ absl::Status Database::Error(int code, absl::string_view action) const {
 }
 
 absl::Status Database::Execute(const std::string& sql) {
+  errno = 0;  // for Error, here and below
   const int code =
       sqlite3_exec(connection_, sql.c_str(), nullptr, nullptr, nullptr);
   if (code == SQLITE_OK) return absl::OkStatus();
@@ -82,6 +85,7 @@ absl::Status Database::Execute(const std::string& sql) {
 }
 
 absl::Status Database::Commit() {
+  errno = 0;
   const int code =
       sqlite3_exec(connection_, "COMMIT", nullptr, nullptr, nullptr);
   if (code == SQLITE_OK) return absl::OkStatus();
@@ -152,6 +156,7 @@ void Query::Bind(absl::string_view value) {
 
 bool Query::Next() {
   if (!status_.ok()) return false;
+  errno = 0;
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   if (code != SQLITE_DONE) status_ = database_.Error(code, "query");
