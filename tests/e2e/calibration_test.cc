@@ -1,111 +1,24 @@
 // From text to a gate set that serves, beside streams that never stop: upload,
 // calibrate, canary, promotion, roll back.
-#include <atomic>
 #include <cmath>
 #include <map>
-#include <mutex>
 #include <set>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/admin/rollout_change.h"
-#include "grpcpp/client_context.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/administered_server.h"
+#include "tests/e2e/endless_streams.h"
 
 namespace seer {
 namespace {
 
 constexpr int kStreams = 32;
-constexpr int kMaxTokens = 4;
 constexpr double kCanaryFraction = 0.25;
-
-// While what requests use changes: those that see it are of no phase.
-constexpr int kChanging = -1;
-
-// Streams without a gate that run one after the other on many connections, and
-// which gate set served them.
-class EndlessStreams {
- public:
-  explicit EndlessStreams(ServerProcess& server) {
-    for (int i = 0; i < kStreams; ++i) {
-      threads_.emplace_back([this, i, &server] {
-        auto stub = v1::CompletionService::NewStub(server.NewChannel());
-        for (int k = 0; !stop_; ++k) RunOne(*stub, 1000 * k + i);
-      });
-    }
-  }
-  ~EndlessStreams() {
-    stop_ = true;
-    for (std::thread& thread : threads_) thread.join();
-  }
-
-  void SetPhase(int phase) { phase_ = phase; }
-
-  // Waits until so many streams ran wholly within a phase, or one has failed.
-  void WaitFor(int phase, int count) {
-    while (true) {
-      {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        int sum = 0;
-        for (const auto& [version, num] : served_[phase]) sum += num;
-        if (sum >= count || !failures_.empty()) return;
-      }
-      absl::SleepFor(absl::Milliseconds(5));
-    }
-  }
-
-  // Streams that ran wholly within a phase, by gate version.
-  std::map<std::string, int> served(int phase) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return served_[phase];
-  }
-  std::vector<std::string> failures() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return failures_;
-  }
-
- private:
-  void RunOne(v1::CompletionService::Stub& stub, int seed) {
-    const int before = phase_;
-    grpc::ClientContext context;
-    context.set_wait_for_ready(true);
-    auto reader = stub.Complete(
-        &context, SparseRequest(seed, 100 + seed % 90, kMaxTokens));
-    v1::Summary summary;
-    int tokens = 0;
-    for (v1::CompleteResponse frame; reader->Read(&frame);) {
-      tokens += frame.delta().token_ids_size();
-      if (frame.has_summary()) summary = frame.summary();
-    }
-    const grpc::Status status = reader->Finish();
-    const int phase = phase_ == before ? before : kChanging;
-    const v1::SparsityReport& report = summary.sparsity();
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (!status.ok() || tokens != kMaxTokens) {
-      failures_.push_back(
-          absl::StrCat(status.error_message(), ", tokens ", tokens));
-    } else if (report.gate() !=
-               absl::StrCat("models/tiny/gateSets/sha256-",
-                            report.gate_version().substr(0, 12))) {
-      failures_.push_back(report.ShortDebugString());
-    }
-    ++served_[phase][report.gate_version()];
-  }
-
-  std::atomic<int> phase_{kChanging};
-  std::atomic<bool> stop_{false};
-  std::mutex mutex_;
-  std::map<int, std::map<std::string, int>> served_;
-  std::vector<std::string> failures_;
-  std::vector<std::thread> threads_;
-};
+constexpr int kChanging = EndlessStreams::kChanging;
 
 class CalibrationTest : public ::testing::Test {
  protected:
@@ -163,7 +76,7 @@ TEST_F(CalibrationTest, AGateIsMadeTriedPromotedAndTakenBackBesideStreams) {
   enum { kFirst, kCanary, kPromoted, kTakenBack };
   const v1::GateSet first = GateSet(server_.UploadGateSet(1));
   server_.MakeStable(first.name());
-  EndlessStreams streams(server_.process());
+  EndlessStreams streams(server_.process(), kStreams);
 
   streams.SetPhase(kFirst);
   const v1::GateSet second = GateSet(Calibrate());
@@ -196,15 +109,8 @@ TEST_F(CalibrationTest, AGateIsMadeTriedPromotedAndTakenBackBesideStreams) {
   streams.WaitFor(kTakenBack, kStreams);
   streams.SetPhase(kChanging);
 
-  for (const std::string& failure : streams.failures())
-    ADD_FAILURE() << failure;
-  const auto versions = [&](int phase) {
-    std::set<std::string> versions;
-    for (const auto& [version, num] : streams.served(phase)) {
-      versions.insert(version);
-    }
-    return versions;
-  };
+  streams.ExpectNoFailures();
+  const auto versions = [&](int phase) { return streams.versions(phase); };
   using Versions = std::set<std::string>;
   EXPECT_EQ(versions(kFirst), Versions{first.sha256()});
   EXPECT_EQ(versions(kCanary), (Versions{first.sha256(), second.sha256()}));
