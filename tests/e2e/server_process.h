@@ -34,6 +34,7 @@ class ServerProcess {
   // Waits for its end; the exit code, or 256 + the signal that killed it.
   int WaitForExit();
   void Signal(int number);
+  pid_t pid() const { return pid_; }
   // All it has written, to stdout and stderr.
   std::string Log() const;
 
