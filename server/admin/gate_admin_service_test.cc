@@ -25,7 +25,7 @@
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
 #include "server/grpc_server.h"
-#include "tests/testing/engine/recorded_gates.h"
+#include "tests/testing/engine/fake_gate_control.h"
 #include "tests/testing/server/temporary_catalog.h"
 
 namespace seer {
@@ -238,7 +238,7 @@ class GateAdminServiceTest : public testing::Test {
   }
 
   TemporaryCatalog catalog_{SmallCatalog()};
-  RecordedGates gates_;
+  FakeGateControl gates_;
   AdminMetrics metrics_{"m"};
   GateAdminService::Options options_;
   std::string token_;

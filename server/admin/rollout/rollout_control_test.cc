@@ -15,7 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/admin/rollout/yielding_gates.h"
-#include "tests/testing/engine/recorded_gates.h"
+#include "tests/testing/engine/fake_gate_control.h"
 #include "tests/testing/server/temporary_catalog.h"
 
 namespace seer {
@@ -50,7 +50,7 @@ class RolloutControlTest : public testing::Test {
   absl::Status Start(size_t num_slots = 8) {
     control_.reset();
     catalog_.Reopen();
-    gates_ = std::make_unique<RecordedGates>(num_slots);
+    gates_ = std::make_unique<FakeGateControl>(num_slots);
     if (!flag_file_.empty()) {
       GateRouting routing;
       routing.stable = gates_->Install(flag_file_).value().name;
@@ -100,7 +100,7 @@ class RolloutControlTest : public testing::Test {
   const std::string wrong_ = catalog_.AddGateSet("wrong");
   std::string flag_file_;
   AdminMetrics metrics_{"m"};
-  std::unique_ptr<RecordedGates> gates_;
+  std::unique_ptr<FakeGateControl> gates_;
   std::unique_ptr<RolloutControl> control_;
 };
 
