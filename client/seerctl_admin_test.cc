@@ -15,6 +15,7 @@
 #include "client/testing/memory_uploads.h"
 #include "client/testing/scripted_admin_server.h"
 #include "client/testing/scripted_server.h"
+#include "client/testing/seerctl_run.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
 #include "google/rpc/error_details.pb.h"
@@ -29,12 +30,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-struct Output {
-  int exit_code;
-  std::string out;
-  std::string err;
-};
 
 template <typename Message>
 Message Parse(const std::string& text) {
@@ -59,16 +54,6 @@ grpc::Status WithReason(grpc::StatusCode code, const std::string& reason) {
   google::rpc::ErrorInfo error_info;
   error_info.set_reason(reason);
   return WithDetails(code, "no", {&error_info});
-}
-
-Output RunOn(std::vector<std::string> args, const std::string& input = "",
-             bool terminal = false) {
-  std::istringstream in(input);
-  std::ostringstream out;
-  std::ostringstream err;
-  Console console{in, out, err, terminal, terminal, nullptr};
-  const int exit_code = RunSeerctl(args, console);
-  return {exit_code, out.str(), err.str()};
 }
 
 constexpr char kQueued[] = "name: 'calibrationJobs/7' state: 1 steps: 4";
@@ -174,13 +159,13 @@ class SeerctlAdminTest : public ::testing::Test {
     return grpc::Status::OK;
   }
 
-  Output Run(std::vector<std::string> args, const std::string& input = "",
-             bool terminal = false) {
+  SeerctlOutput Run(std::vector<std::string> args,
+                    const std::string& input = "", bool terminal = false) {
     if (server_ == nullptr) {
       server_ = std::make_unique<ScriptedAdminServer>(script_);
     }
     args.push_back("--server=" + server_->address());
-    return RunOn(args, input, terminal);
+    return RunSeerctlOn(args, input, terminal);
   }
 
   AdminScript script_;  // set before the first Run
@@ -196,7 +181,7 @@ class SeerctlAdminTest : public ::testing::Test {
 
 TEST_F(SeerctlAdminTest, CalibrateGoesFromFilesToAnActiveGateSet) {
   Watch({kQueued, kTraining, kTraining, kSucceeded});
-  const Output output = Run(
+  const SeerctlOutput output = Run(
       {"calibrate", WriteFile("a.txt", "Alpha \"1\"\n"), "-",
        WriteFile("b.jsonl", "{\"text\":\"Beta\"}"), WriteFile("empty.txt", ""),
        "--activate", "--steps=4", "--target=mass", "--loss=kl", "--seed=3",
@@ -246,7 +231,7 @@ previous  models/m/gateSets/a
 
 TEST_F(SeerctlAdminTest, CalibrateDrawsABarOnATerminal) {
   Watch({kTraining, kSucceeded});
-  const Output output =
+  const SeerctlOutput output =
       Run({"calibrate", "--dataset=d", "--canary=0.25", "--json"}, "",
           /*terminal=*/true);
   EXPECT_THAT(output.err, HasSubstr("training [############............] step "
@@ -280,7 +265,7 @@ TEST_F(SeerctlAdminTest, CalibrateMakesAProfileWithoutTraining) {
 }
 
 TEST_F(SeerctlAdminTest, CalibrateDetaches) {
-  const Output output =
+  const SeerctlOutput output =
       Run({"calibrate", "--dataset=d", "--detach", "--target=root_mass"});
   EXPECT_EQ(output.exit_code, 0);
   EXPECT_EQ(creations_[0].calibration_job().target(),
@@ -293,7 +278,7 @@ TEST_F(SeerctlAdminTest, JobsThatFailAreErrors) {
   Watch(
       {"name: 'calibrationJobs/7' state: 5 failure { reason: 'DIVERGED' "
        "message: 'not finite' }"});
-  const Output output =
+  const SeerctlOutput output =
       Run({"calibrate", "--dataset=d", "--activate", "--quiet"});
   EXPECT_EQ(output.exit_code, kExitFailed);
   EXPECT_EQ(output.out, "");
@@ -315,7 +300,8 @@ TEST_F(SeerctlAdminTest, AWatchThatBreaksIsTakenUpAgain) {
   EXPECT_EQ(Run({"jobs", "watch", "7", "--retries=1"}).exit_code, 0);
   EXPECT_EQ(num_streams, 4);
   num_streams = 0;
-  const Output gone = Run({"jobs", "watch", "7", "--retries=0", "--quiet"});
+  const SeerctlOutput gone =
+      Run({"jobs", "watch", "7", "--retries=0", "--quiet"});
   EXPECT_EQ(gone.exit_code, kExitUnavailable);
   EXPECT_EQ(gone.err,
             "seerctl: UNAVAILABLE: went away; calibrationJobs/7 goes on; see "
@@ -324,7 +310,7 @@ TEST_F(SeerctlAdminTest, AWatchThatBreaksIsTakenUpAgain) {
 
 TEST_F(SeerctlAdminTest, ActivateMeetsChangesThatChangeNothing) {
   before_change_ = {[&] { rollout_.set_etag("2"); }};
-  const Output output = Run({"gates", "activate", "b"});
+  const SeerctlOutput output = Run({"gates", "activate", "b"});
   EXPECT_EQ(output.exit_code, 0) << output.err;
   EXPECT_EQ(rollout_.stable(), "models/m/gateSets/b");
   EXPECT_EQ(num_changes_, 2);
@@ -338,7 +324,7 @@ TEST_F(SeerctlAdminTest, ActivateUndoesNobodysChange) {
     rollout_.set_stable("models/m/gateSets/c");
     rollout_.set_etag("2");
   }};
-  const Output output = Run({"gates", "activate", "b"});
+  const SeerctlOutput output = Run({"gates", "activate", "b"});
   EXPECT_EQ(output.exit_code, kExitFailed);
   EXPECT_EQ(output.err,
             "seerctl: ABORTED: the rollout was changed meanwhile: stable "
@@ -419,20 +405,20 @@ TEST_F(SeerctlAdminTest, GateSetsGoBothWays) {
     return grpc::Status::OK;
   };
   const std::string path = WriteFile("gate", bytes);
-  const Output up = Run({"gates", "upload", path, "--json"});
+  const SeerctlOutput up = Run({"gates", "upload", path, "--json"});
   EXPECT_EQ(Json::parse(up.out)["name"], "models/m/gateSets/1");
   EXPECT_EQ(uploads_.creations()[0].upload().kind(), v1::UPLOAD_KIND_GATE_SET);
   EXPECT_EQ(Run({"gates", "download", "g", path + ".copy"}).exit_code, 0);
   EXPECT_EQ(num_downloads, 2);
   EXPECT_EQ(ReadFile(path + ".copy"), bytes);
-  const Output invalid = Run({"gates", "validate", "g"});
+  const SeerctlOutput invalid = Run({"gates", "validate", "g"});
   EXPECT_EQ(invalid.exit_code, kExitRefused);
   EXPECT_THAT(invalid.err, HasSubstr("reason OTHER_MODEL"));
 }
 
 TEST(SeerctlAdminUsageTest, WrongUsageIsCaughtHere) {
   const auto error = [](std::vector<std::string> args) {
-    const Output output = RunOn(args);
+    const SeerctlOutput output = RunSeerctlOn(args);
     EXPECT_EQ(output.exit_code, kExitUsage);
     EXPECT_EQ(output.out, "");
     return output.err;
@@ -471,9 +457,9 @@ TEST(SeerctlAdminUsageTest, WrongUsageIsCaughtHere) {
 }
 
 TEST(SeerctlAdminUsageTest, CommandsOfTwoWordsHaveHelp) {
-  EXPECT_THAT(RunOn({"gates", "--help"}).out,
+  EXPECT_THAT(RunSeerctlOn({"gates", "--help"}).out,
               AllOf(HasSubstr("gates activate"), Not(HasSubstr("jobs"))));
-  EXPECT_THAT(RunOn({"help", "gates", "activate"}).out,
+  EXPECT_THAT(RunSeerctlOn({"help", "gates", "activate"}).out,
               AllOf(StartsWith("Usage: seerctl gates activate"),
                     HasSubstr("default 127.0.0.1:8472")));
 }

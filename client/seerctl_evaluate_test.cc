@@ -2,13 +2,13 @@
 #include <fstream>
 #include <iterator>
 #include <mutex>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "client/output/result_json.h"
 #include "client/seerctl.h"
 #include "client/testing/scripted_server.h"
+#include "client/testing/seerctl_run.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/temporary_folder.h"
@@ -17,12 +17,6 @@ namespace seer {
 namespace {
 
 using ::testing::HasSubstr;
-
-struct Output {
-  int exit_code;
-  std::string out;
-  std::string err;
-};
 
 // A prompt's text, where every byte is a token.
 std::string TextOf(const v1::CompleteRequest& request) {
@@ -89,15 +83,10 @@ class SeerctlEvaluateTest : public ::testing::Test {
     return grpc::Status::OK;
   }
 
-  Output Run(std::vector<std::string> args) {
+  SeerctlOutput Run(std::vector<std::string> args) {
     args.push_back("--server=" + server_->address());
     args.push_back("--retries=0");
-    std::istringstream in;
-    std::ostringstream out;
-    std::ostringstream err;
-    Console console{in, out, err, false, false, nullptr};
-    const int exit_code = RunSeerctl(args, console);
-    return {exit_code, out.str(), err.str()};
+    return RunSeerctlOn(args);
   }
 
   std::string Write(const std::string& name, const std::string& content) {
@@ -120,8 +109,9 @@ class SeerctlEvaluateTest : public ::testing::Test {
 TEST_F(SeerctlEvaluateTest, MeasuresEveryCell) {
   Write("b.txt", std::string(100, 'b'));
   Write("a.txt", std::string(40, 'a'));
-  const Output output = Run({"evaluate", folder_.path(), "--lengths=17,33",
-                             "--windows=2", "--densities=0.5,0.25", "--json"});
+  const SeerctlOutput output =
+      Run({"evaluate", folder_.path(), "--lengths=17,33", "--windows=2",
+           "--densities=0.5,0.25", "--json"});
   EXPECT_EQ(output.exit_code, 0) << output.err;
   const Json json = Json::parse(output.out);
   // Dense and two densities of mean_pool, uniform; two texts and all of them.
@@ -154,7 +144,7 @@ TEST_F(SeerctlEvaluateTest, MeasuresEveryCell) {
 TEST_F(SeerctlEvaluateTest, ReportsFailedCellsAndGoesOn) {
   const std::string text = Write("t.txt", std::string(64, 't'));
   const std::string plot = folder_.path() + "/plot.svg";
-  const Output output =
+  const SeerctlOutput output =
       Run({"evaluate", text, "--lengths=64,1000", "--densities=0.5",
            "--gates=models/m/gateSets/bad,mean_pool", "--allocations=uniform",
            "--json_file=" + folder_.path() + "/report.json", "--plot=" + plot});
@@ -172,7 +162,7 @@ TEST_F(SeerctlEvaluateTest, ReportsFailedCellsAndGoesOn) {
 TEST_F(SeerctlEvaluateTest, WrongUsageSendsNothing) {
   const std::string text = Write("t.txt", "text");
   const auto error = [&](std::vector<std::string> args) {
-    const Output output = Run(std::move(args));
+    const SeerctlOutput output = Run(std::move(args));
     EXPECT_EQ(output.exit_code, kExitUsage);
     return output.err;
   };
@@ -208,7 +198,7 @@ class SeerctlNeedleTest : public SeerctlEvaluateTest {
 
 TEST_F(SeerctlNeedleTest, FindsWhatIsInSight) {
   const std::string text = Write("t.txt", std::string(3000, 'x'));
-  const Output output =
+  const SeerctlOutput output =
       Run({"needle", text, "--lengths=2000", "--densities=0.5",
            "--depths=0.2,0.8", "--trials=3", "--candidates=4", "--json"});
   EXPECT_EQ(output.exit_code, 0) << output.err;

@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "client/output/result_json.h"
 #include "client/testing/scripted_server.h"
+#include "client/testing/seerctl_run.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
 #include "google/rpc/error_details.pb.h"
@@ -22,22 +23,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-struct Output {
-  int exit_code;
-  std::string out;
-  std::string err;
-};
-
-Output RunOn(std::vector<std::string> args, const std::string& input = "",
-             bool terminal = false) {
-  std::istringstream in(input);
-  std::ostringstream out;
-  std::ostringstream err;
-  Console console{in, out, err, terminal, terminal, nullptr};
-  const int exit_code = RunSeerctl(args, console);
-  return {exit_code, out.str(), err.str()};
-}
 
 v1::CompleteResponse Frame(const std::string& text) {
   v1::CompleteResponse frame;
@@ -97,11 +82,11 @@ class SeerctlTest : public ::testing::Test {
         script, grpc::InsecureServerCredentials(), port);
   }
 
-  Output Run(std::vector<std::string> args, const std::string& input = "",
-             bool terminal = false) {
+  SeerctlOutput Run(std::vector<std::string> args,
+                    const std::string& input = "", bool terminal = false) {
     args.push_back("--server=" + server_->address());
     args.push_back("--retries=0");
-    return RunOn(args, input, terminal);
+    return RunSeerctlOn(args, input, terminal);
   }
 
   std::vector<v1::CompleteRequest> requests_;
@@ -119,7 +104,7 @@ const std::vector<std::string> kHello = {
 
 TEST_F(SeerctlTest, CompletePrintsTextAndAClosingLine) {
   Serve(kHello);
-  const Output output =
+  const SeerctlOutput output =
       Run({"complete", "Say hello", "--max_tokens=2", "--target_sparsity=0.5",
            "--gate=mean_pool", "--temperature=0", "--stop=x"});
   EXPECT_EQ(output.exit_code, 0);
@@ -136,7 +121,7 @@ TEST_F(SeerctlTest, CompletePrintsTextAndAClosingLine) {
 
 TEST_F(SeerctlTest, CompleteSendsEveryFlag) {
   Serve(kHello);
-  const Output output = Run(
+  const SeerctlOutput output = Run(
       {"complete", "--json", "--system=S", "U", "--min_tokens=1",
        "--stop_token_id=7", "--ignore_eos", "--top_p=0.5", "--top_k=3",
        "--min_p=0.25", "--repetition_penalty=1.5", "--presence_penalty=0.5",
@@ -155,17 +140,17 @@ TEST_F(SeerctlTest, CompleteSendsEveryFlag) {
 
 TEST_F(SeerctlTest, CompleteDrawsProgressOnATerminal) {
   Serve(kHello);
-  const Output shown = Run({"complete", "x"}, "", /*terminal=*/true);
+  const SeerctlOutput shown = Run({"complete", "x"}, "", /*terminal=*/true);
   EXPECT_THAT(shown.err, HasSubstr("] 4/9 tokens"));
   EXPECT_EQ(shown.out, "Hello\n");
-  const Output quiet = Run({"complete", "x", "--quiet"}, "", true);
+  const SeerctlOutput quiet = Run({"complete", "x", "--quiet"}, "", true);
   EXPECT_EQ(quiet.err, "");
   EXPECT_THAT(Run({"complete", "x"}).err, Not(HasSubstr("prefill")));
 }
 
 TEST_F(SeerctlTest, CompletePrintsOneJsonObject) {
   Serve(kHello);
-  const Output output = Run({"complete", "x", "--json"});
+  const SeerctlOutput output = Run({"complete", "x", "--json"});
   const Json json = Json::parse(output.out);
   EXPECT_EQ(json["request_id"], "r");
   EXPECT_EQ(json["choices"][0]["text"], "Hello");
@@ -186,13 +171,13 @@ TEST_F(SeerctlTest, ErrorsAreOneLineAndACode) {
   bad_request.add_field_violations()->set_field("sparsity.target_sparsity");
   Serve({}, WithDetails(grpc::INVALID_ARGUMENT, "must be in [0, 1)",
                         {&bad_request}));
-  const Output output = Run({"complete", "x", "--target_sparsity=1"});
+  const SeerctlOutput output = Run({"complete", "x", "--target_sparsity=1"});
   EXPECT_EQ(output.exit_code, kExitRefused);
   EXPECT_EQ(output.out, "");
   EXPECT_EQ(output.err,
             "seerctl: INVALID_ARGUMENT: must be in [0, 1) (field "
             "sparsity.target_sparsity)\n");
-  const Output json = Run({"complete", "x", "--json"});
+  const SeerctlOutput json = Run({"complete", "x", "--json"});
   EXPECT_EQ(json.err, output.err);
   EXPECT_EQ(json.out,
             R"json({"error":{"code":"INVALID_ARGUMENT",)json"
@@ -206,7 +191,7 @@ TEST_F(SeerctlTest, ErrorsAreOneLineAndACode) {
 TEST_F(SeerctlTest, CodesBecomeExitCodes) {
   const auto exit_code = [&](grpc::StatusCode code) {
     Serve({"delta { text: 'partial' }"}, grpc::Status(code, "no"));
-    const Output output = Run({"complete", "x"});
+    const SeerctlOutput output = Run({"complete", "x"});
     EXPECT_EQ(output.out, "partial\n");
     return output.exit_code;
   };
@@ -223,7 +208,7 @@ TEST_F(SeerctlTest, CodesBecomeExitCodes) {
 
 TEST_F(SeerctlTest, ChatCarriesTheConversation) {
   Serve(kHello);
-  const Output output =
+  const SeerctlOutput output =
       Run({"chat", "--system=S"}, "one\n\ntwo\n/reset\nthree");
   EXPECT_EQ(output.exit_code, 0);
   EXPECT_EQ(output.out, "Hello\nHello\nHello\n");
@@ -250,11 +235,11 @@ TEST_F(SeerctlTest, ChatPrintsJsonLines) {
 
 TEST_F(SeerctlTest, ChatForgetsFailedTurns) {
   Serve({}, grpc::Status(grpc::RESOURCE_EXHAUSTED, "full"));
-  const Output piped = Run({"chat"}, "one\ntwo\n");
+  const SeerctlOutput piped = Run({"chat"}, "one\ntwo\n");
   EXPECT_EQ(piped.exit_code, kExitUnavailable);
   EXPECT_EQ(requests_.size(), 1);
   requests_.clear();
-  const Output terminal = Run({"chat"}, "one\ntwo\n", /*terminal=*/true);
+  const SeerctlOutput terminal = Run({"chat"}, "one\ntwo\n", /*terminal=*/true);
   EXPECT_EQ(terminal.exit_code, 0);
   EXPECT_THAT(terminal.err, HasSubstr("seerctl: RESOURCE_EXHAUSTED: full\n"));
   ASSERT_EQ(requests_.size(), 2);
@@ -263,7 +248,8 @@ TEST_F(SeerctlTest, ChatForgetsFailedTurns) {
 
 TEST_F(SeerctlTest, ChatSendsNoUnknownCommand) {
   Serve(kHello);
-  const Output output = Run({"chat"}, "/quit now\none\n", /*terminal=*/true);
+  const SeerctlOutput output =
+      Run({"chat"}, "/quit now\none\n", /*terminal=*/true);
   EXPECT_THAT(output.err, HasSubstr("no command /quit: there is /reset"));
   ASSERT_EQ(requests_.size(), 1);
   EXPECT_EQ(requests_[0].chat().messages(0).content(), "one");
@@ -289,7 +275,7 @@ TEST_F(SeerctlTest, ScorePrintsPerplexity) {
          "prompt_logprobs { start: 2 entries { token { logprob: -2 } } }",
          "summary { sparsity { realized_sparsity: 0.5 gate: 'mean_pool' "
          "closest_feasible: true } }"});
-  const Output text = Run({"score", "abc", "--top_k_blocks=4"});
+  const SeerctlOutput text = Run({"score", "abc", "--top_k_blocks=4"});
   EXPECT_EQ(text.out,
             "perplexity 4.4817, NLL 1.50000 nats/token over 2 tokens, realized "
             "sparsity 0.500 (closest feasible), gate mean_pool\n");
@@ -317,7 +303,7 @@ TEST_F(SeerctlTest, ScoreNeedsTwoTokens) {
 
 TEST_F(SeerctlTest, StatusShowsModelLoadAndGates) {
   Serve({});
-  const Output output = Run({"status"});
+  const SeerctlOutput output = Run({"status"});
   EXPECT_EQ(output.exit_code, 0) << output.err;
   EXPECT_THAT(output.out, AllOf(HasSubstr("model      models/m"),
                                 HasSubstr("default    target_sparsity 0.5\n"),
@@ -332,7 +318,7 @@ TEST_F(SeerctlTest, StatusWaitsUntilTheServerAccepts) {
   Serve({});
   EXPECT_THAT(Run({"status", "--wait=30s"}).out, HasSubstr("accepting  yes"));
   load_calls_ = -1000000;
-  const Output late = Run({"status", "--wait=1ms"});
+  const SeerctlOutput late = Run({"status", "--wait=1ms"});
   EXPECT_EQ(late.exit_code, kExitUnavailable);
   EXPECT_THAT(late.err, HasSubstr("not accepting requests after 1ms"));
 }
@@ -348,8 +334,8 @@ TEST_F(SeerctlTest, StatusWaitsUntilThereIsAServer) {
     Serve({}, grpc::Status::OK, port);
   });
   // Below the 5 s at which gRPC looks after connections that nobody awaits.
-  const Output output =
-      RunOn({"status", "--wait=4s", "--retries=0", "--server=" + address});
+  const SeerctlOutput output = RunSeerctlOn(
+      {"status", "--wait=4s", "--retries=0", "--server=" + address});
   starter.join();
   EXPECT_EQ(output.exit_code, 0) << output.err;
 }
@@ -363,7 +349,7 @@ TEST_F(SeerctlTest, DeadlinesAreHonoured) {
     return grpc::Status::CANCELLED;
   };
   server_ = std::make_unique<ScriptedServer>(script);
-  const Output output = Run({"complete", "x", "--timeout=200ms"});
+  const SeerctlOutput output = Run({"complete", "x", "--timeout=200ms"});
   EXPECT_EQ(output.exit_code, kExitCancelled);
   EXPECT_THAT(output.err, StartsWith("seerctl: DEADLINE_EXCEEDED"));
 }
@@ -371,14 +357,15 @@ TEST_F(SeerctlTest, DeadlinesAreHonoured) {
 TEST(SeerctlUsageTest, NobodyThereIsUnavailable) {
   std::string address;
   { address = ScriptedServer(Script()).address(); }
-  const Output output = RunOn({"status", "--server=" + address, "--retries=0"});
+  const SeerctlOutput output =
+      RunSeerctlOn({"status", "--server=" + address, "--retries=0"});
   EXPECT_EQ(output.exit_code, kExitUnavailable);
   EXPECT_THAT(output.err, StartsWith("seerctl: UNAVAILABLE: "));
 }
 
 TEST(SeerctlUsageTest, WrongUsageIsOneLine) {
   const auto error = [](std::vector<std::string> args) {
-    const Output output = RunOn(args);
+    const SeerctlOutput output = RunSeerctlOn(args);
     EXPECT_EQ(output.exit_code, kExitUsage);
     EXPECT_THAT(output.out, IsEmpty());
     return output.err;
@@ -428,7 +415,7 @@ TEST(SeerctlUsageTest, WrongUsageIsOneLine) {
 
 TEST(SeerctlUsageTest, SaysItsVersion) {
   for (const char* arg : {"--version", "version"}) {
-    const Output output = RunOn({arg});
+    const SeerctlOutput output = RunSeerctlOn({arg});
     EXPECT_EQ(output.exit_code, 0);
     EXPECT_THAT(output.out, StartsWith("seerctl 0."));
   }
@@ -437,7 +424,7 @@ TEST(SeerctlUsageTest, SaysItsVersion) {
 TEST(SeerctlUsageTest, HelpGoesToStandardOutput) {
   for (const std::vector<std::string>& args :
        {std::vector<std::string>{"--help"}, {"help"}}) {
-    const Output output = RunOn(args);
+    const SeerctlOutput output = RunSeerctlOn(args);
     EXPECT_EQ(output.exit_code, 0);
     EXPECT_THAT(output.out,
                 AllOf(HasSubstr("complete"), HasSubstr("chat"),
@@ -448,14 +435,15 @@ TEST(SeerctlUsageTest, HelpGoesToStandardOutput) {
                               "evaluate", "needle", "status"}) {
     for (const std::vector<std::string>& args :
          {std::vector<std::string>{command, "--help"}, {"help", command}}) {
-      const Output output = RunOn(args);
+      const SeerctlOutput output = RunSeerctlOn(args);
       EXPECT_EQ(output.exit_code, 0);
       EXPECT_THAT(output.out,
                   AllOf(StartsWith("Usage: seerctl " + std::string(command)),
                         HasSubstr("--server=HOST:PORT"), HasSubstr("--json")));
     }
   }
-  EXPECT_EQ(RunOn({"complete", "--", "--help", "x"}).exit_code, kExitUsage);
+  EXPECT_EQ(RunSeerctlOn({"complete", "--", "--help", "x"}).exit_code,
+            kExitUsage);
 }
 
 }  // namespace

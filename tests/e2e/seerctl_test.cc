@@ -2,10 +2,10 @@
 
 #include "client/seerctl.h"
 
-#include <sstream>
 #include <vector>
 
 #include "client/output/result_json.h"
+#include "client/testing/seerctl_run.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/server/in_process_server.h"
@@ -16,30 +16,21 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-struct Output {
-  int exit_code;
-  std::string out;
-  std::string err;
-};
-
 class SeerctlEndToEndTest : public ::testing::Test {
  protected:
-  Output Run(std::vector<std::string> args, const std::string& input = "") {
+  SeerctlOutput Run(std::vector<std::string> args,
+                    const std::string& input = "") {
     args.push_back("--server=" + server_.target());
-    std::istringstream in(input);
-    std::ostringstream out;
-    std::ostringstream err;
-    Console console{in, out, err};
-    const int exit_code = RunSeerctl(args, console);
-    return {exit_code, out.str(), err.str()};
+    return RunSeerctlOn(args, input);
   }
 
   InProcessServer server_{{}};
 };
 
 TEST_F(SeerctlEndToEndTest, CompletesText) {
-  const Output output = Run({"complete", "a prompt", "--max_tokens=3",
-                             "--target_sparsity=0.5", "--gate=mean_pool"});
+  const SeerctlOutput output =
+      Run({"complete", "a prompt", "--max_tokens=3", "--target_sparsity=0.5",
+           "--gate=mean_pool"});
   EXPECT_EQ(output.exit_code, 0) << output.err;
   EXPECT_EQ(output.out, "w0 w1 w2 \n");
   EXPECT_THAT(output.err, StartsWith("TTFT 0.02 s, "));
@@ -47,7 +38,7 @@ TEST_F(SeerctlEndToEndTest, CompletesText) {
 }
 
 TEST_F(SeerctlEndToEndTest, ReportsWhatWasServed) {
-  const Output output =
+  const SeerctlOutput output =
       Run({"complete", std::string(2000, 'x'), "--json", "--n=2",
            "--max_tokens=2", "--target_sparsity=0.5", "--gate=mean_pool",
            "--logprobs=1", "--prompt_logprobs=0", "--seed=5"});
@@ -72,23 +63,26 @@ TEST_F(SeerctlEndToEndTest, ReportsWhatWasServed) {
 }
 
 TEST_F(SeerctlEndToEndTest, NamesTheFieldThatIsWrong) {
-  const Output sparsity = Run({"complete", "x", "--target_sparsity=1.5"});
+  const SeerctlOutput sparsity =
+      Run({"complete", "x", "--target_sparsity=1.5"});
   EXPECT_EQ(sparsity.exit_code, kExitRefused);
   EXPECT_THAT(sparsity.err,
               StartsWith("seerctl: INVALID_ARGUMENT: sparsity.target_sparsity "
                          "must be in [0, 1), is 1.5 (request "));
-  const Output nan = Run({"complete", "x", "--target_sparsity=nan", "--json"});
+  const SeerctlOutput nan =
+      Run({"complete", "x", "--target_sparsity=nan", "--json"});
   EXPECT_EQ(nan.exit_code, kExitRefused);
   EXPECT_EQ(Json::parse(nan.out)["error"]["fields"][0]["path"],
             "sparsity.target_sparsity");
-  const Output temperature = Run({"complete", "x", "--temperature=3"});
+  const SeerctlOutput temperature = Run({"complete", "x", "--temperature=3"});
   EXPECT_THAT(temperature.err, HasSubstr(": sampling.temperature must be"));
-  const Output gate = Run({"complete", "x", "--gate=mean_pool"});
+  const SeerctlOutput gate = Run({"complete", "x", "--gate=mean_pool"});
   EXPECT_THAT(gate.err, HasSubstr("sparsity.builtin goes with a budget"));
 }
 
 TEST_F(SeerctlEndToEndTest, SaysHowLongThePromptMayBe) {
-  const Output output = Run({"complete", "x", "--max_tokens=100000", "--json"});
+  const SeerctlOutput output =
+      Run({"complete", "x", "--max_tokens=100000", "--json"});
   EXPECT_EQ(output.exit_code, kExitRefused);
   const Json error = Json::parse(output.out)["error"];
   EXPECT_EQ(error["code"], "INVALID_ARGUMENT");
@@ -97,14 +91,14 @@ TEST_F(SeerctlEndToEndTest, SaysHowLongThePromptMayBe) {
 TEST_F(SeerctlEndToEndTest, SaysThatAPromptLeavesNoRoom) {
   std::string ids = "5";
   for (int i = 1; i < 4096; ++i) ids += ",5";
-  const Output output = Run({"complete", "--prompt_token_ids=" + ids});
+  const SeerctlOutput output = Run({"complete", "--prompt_token_ids=" + ids});
   EXPECT_EQ(output.exit_code, kExitRefused);
   EXPECT_THAT(output.err, HasSubstr("the prompt's 4096 tokens leave no room in "
                                     "the context of 4096"));
 }
 
 TEST_F(SeerctlEndToEndTest, Chats) {
-  const Output output =
+  const SeerctlOutput output =
       Run({"chat", "--system=S", "--max_tokens=1"}, "one\ntwo\n");
   EXPECT_EQ(output.exit_code, 0) << output.err;
   EXPECT_EQ(output.out, "w0 \nw0 \n");
@@ -115,7 +109,7 @@ TEST_F(SeerctlEndToEndTest, Chats) {
 }
 
 TEST_F(SeerctlEndToEndTest, ScoresText) {
-  const Output output = Run({"score", "some text", "--json"});
+  const SeerctlOutput output = Run({"score", "some text", "--json"});
   ASSERT_EQ(output.exit_code, 0) << output.err;
   const Json json = Json::parse(output.out);
   EXPECT_DOUBLE_EQ(json["nll_mean"].get<double>(), 0.5);  // the fake engine's
@@ -125,13 +119,13 @@ TEST_F(SeerctlEndToEndTest, ScoresText) {
 
 TEST_F(SeerctlEndToEndTest, TokenizesThereAndBack) {
   const std::string text = "Caf\u00e9, two words.";
-  const Output ids = Run({"tokenize", text});
+  const SeerctlOutput ids = Run({"tokenize", text});
   ASSERT_EQ(ids.exit_code, 0) << ids.err;
   EXPECT_EQ(Run({"tokenize", "--detokenize", ids.out}).out, text + "\n");
 }
 
 TEST_F(SeerctlEndToEndTest, ShowsStatus) {
-  const Output output = Run({"status", "--json"});
+  const SeerctlOutput output = Run({"status", "--json"});
   ASSERT_EQ(output.exit_code, 0) << output.err;
   const Json json = Json::parse(output.out);
   EXPECT_EQ(json["model"]["name"], "models/fake");
