@@ -1,17 +1,12 @@
 #include "engine/calibration/quality/recall_metrics.h"
 
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
-#include <limits>
-#include <memory>
 #include <numeric>
-#include <random>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "engine/model/aten.h"
+#include "engine/calibration/testing/block_scores.h"
 #include "gtest/gtest.h"
 #include "kernels/block_selection/row_budget.h"
 #include "kernels/ragged_batch.h"
@@ -21,25 +16,6 @@ namespace seer {
 namespace {
 
 constexpr int32_t kHeads = 3;
-
-// A prompt's scores, fp32 [n, Hq, n]; NaN past the visible blocks.
-using Scores = std::vector<float>;
-
-// Rows that sum to 1, all values different.
-Scores RandomRows(int64_t num_tiles, uint64_t seed) {
-  Scores scores(num_tiles * kHeads * num_tiles,
-                std::numeric_limits<float>::quiet_NaN());
-  std::mt19937_64 random(seed);
-  std::exponential_distribution<float> weight;
-  for (int64_t row = 0; row < num_tiles * kHeads; ++row) {
-    float* const values = &scores[row * num_tiles];
-    const int64_t num_visible = row / kHeads + 1;
-    std::generate_n(values, num_visible, [&] { return weight(random); });
-    const float sum = std::accumulate(values, values + num_visible, 0.0f);
-    for (int64_t j = 0; j < num_visible; ++j) values[j] /= sum;
-  }
-  return scores;
-}
 
 // The set of a row, by the definition of row budgets.
 std::set<int64_t> PlainSet(const RowBudgetShape& shape, double density,
@@ -60,30 +36,12 @@ std::set<int64_t> PlainSet(const RowBudgetShape& shape, double density,
   return set;
 }
 
-class RecallMetricsTest : public testing::TestWithParam<std::string> {
+class RecallMetricsTest : public BlockScoresTest {
  protected:
-  void SetUp() override {
-    const std::string missing = MissingDevice(GetParam());
-    if (!missing.empty()) GTEST_SKIP() << missing;
-    auto device = OpenTestDevice(GetParam(), nullptr);
-    ASSERT_TRUE(device.ok()) << device.status();
-    device_ = *std::move(device);
-    ASSERT_TRUE(device_->BindThisThread().ok());
-  }
-  void TearDown() override { kept_.clear(); }
-
-  const float* OnDevice(const Scores& scores) {
-    kept_.push_back(
-        at::empty({static_cast<int64_t>(scores.size())}, at::kFloat));
-    std::copy(scores.begin(), scores.end(),
-              kept_.back().mutable_data_ptr<float>());
-    kept_.back() = kept_.back().to(AtenDevice(*device_));
-    return kept_.back().const_data_ptr<float>();
-  }
-
   // The prompt's tiles, `range` at a time.
-  void Add(RecallMetrics* metrics, int64_t prompt_len, const Scores& logits,
-           const Scores& target, const Scores& mass, int64_t range) {
+  void Add(RecallMetrics* metrics, int64_t prompt_len,
+           const BlockScores& logits, const BlockScores& target,
+           const BlockScores& mass, int64_t range) {
     const int64_t n = NumBlocks(prompt_len);
     const float* const pointers[] = {OnDevice(logits), OnDevice(target),
                                      OnDevice(mass)};
@@ -99,9 +57,6 @@ class RecallMetricsTest : public testing::TestWithParam<std::string> {
       ASSERT_TRUE(status.ok()) << status;
     }
   }
-
-  std::unique_ptr<Device> device_;
-  std::vector<at::Tensor> kept_;
 };
 
 // What a density's numbers are by counting.
@@ -110,8 +65,8 @@ struct Plain {
 };
 
 Plain CountPlainly(const UniformBudgets& budgets, double density,
-                   int64_t num_tiles, const Scores& logits,
-                   const Scores& target, const Scores& mass) {
+                   int64_t num_tiles, const BlockScores& logits,
+                   const BlockScores& target, const BlockScores& mass) {
   RowBudgetShape shape;
   shape.num_tiles = num_tiles;
   shape.sink_blocks = budgets.sink_blocks;
@@ -142,11 +97,12 @@ TEST_P(RecallMetricsTest, IsWhatCountingGives) {
             absl::StatusCode::kFailedPrecondition);
   // Past a word of 64 blocks, and short; ragged and not.
   const std::vector<int64_t> lens = {70 * 64 + 5, 12 * 64};
-  std::vector<std::vector<Scores>> prompts;
+  std::vector<std::vector<BlockScores>> prompts;
   for (size_t p = 0; p < lens.size(); ++p) {
     const int64_t n = NumBlocks(lens[p]);
-    prompts.push_back({RandomRows(n, 3 * p + 1), RandomRows(n, 3 * p + 2),
-                       RandomRows(n, 3 * p + 3)});
+    prompts.push_back({RandomBlockScores(n, kHeads, 3 * p + 1),
+                       RandomBlockScores(n, kHeads, 3 * p + 2),
+                       RandomBlockScores(n, kHeads, 3 * p + 3)});
     Add(&metrics, lens[p], prompts[p][0], prompts[p][1], prompts[p][2], 9);
   }
   const auto results = metrics.Result();
@@ -186,7 +142,7 @@ TEST_P(RecallMetricsTest, AnOracleRecallsAll) {
   budgets.densities = {0.3, 1.0};
   auto metrics = RecallMetrics::Create(budgets, kHeads, device_.get());
   ASSERT_TRUE(metrics.ok());
-  const Scores mass = RandomRows(40, 1);
+  const BlockScores mass = RandomBlockScores(40, kHeads, 1);
   Add(metrics->get(), 40 * 64, mass, mass, mass, 40);
   const auto results = (*metrics)->Result();
   ASSERT_TRUE(results.ok());
@@ -219,7 +175,8 @@ TEST_P(RecallMetricsTest, RefusesOptionsAndRanges) {
   range.tiles = {65, 0, 2};
   range.logits_row_len = range.row_len = 2;
   EXPECT_EQ((*metrics)->AddRange(range).code(), kInvalid) << "no pointers";
-  range.logits = range.target = range.mass = OnDevice(RandomRows(3, 1));
+  range.logits = range.target = range.mass =
+      OnDevice(RandomBlockScores(3, kHeads, 1));
   range.row_len = 1;
   EXPECT_EQ((*metrics)->AddRange(range).code(), kInvalid);
   range.row_len = 2;

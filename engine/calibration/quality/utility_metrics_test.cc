@@ -3,15 +3,12 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <limits>
-#include <memory>
-#include <numeric>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "engine/calibration/quality/budget_profile_fit.h"
 #include "engine/calibration/quality/recall_metrics.h"
+#include "engine/calibration/testing/block_scores.h"
 #include "engine/model/aten.h"
 #include "gtest/gtest.h"
 #include "kernels/ragged_batch.h"
@@ -21,52 +18,25 @@ namespace seer {
 namespace {
 
 constexpr int32_t kHeads = 3;
-// The first two heads attend alike, but the second writes ten times as much.
+// The second head writes ten times as much as the first.
 constexpr double kWeights[kHeads] = {1.0, 10.0, 3.0};
 
-// A prompt's scores, fp32 [n, kHeads, n]: rows that sum to 1, all values
-// different; NaN past the visible blocks.
-std::vector<float> RandomRows(int64_t n, uint64_t seed) {
-  std::vector<float> scores(n * kHeads * n,
-                            std::numeric_limits<float>::quiet_NaN());
-  std::mt19937_64 random(seed);
-  std::exponential_distribution<float> weight;
-  for (int64_t row = 0; row < n * kHeads; ++row) {
-    float* const values = &scores[row * n];
-    const int64_t num_visible = row / kHeads + 1;
-    std::generate_n(values, num_visible, [&] { return weight(random); });
-    if (row % kHeads == 1) std::copy_n(values - n, num_visible, values);
-    const float sum = std::accumulate(values, values + num_visible, 0.0f);
-    for (int64_t j = 0; j < num_visible; ++j) values[j] /= sum;
+// Of heads of which the first two attend alike.
+BlockScores RandomRows(int64_t n, uint64_t seed) {
+  BlockScores scores = RandomBlockScores(n, kHeads, seed);
+  for (int64_t tile = 0; tile < n; ++tile) {
+    float* const first = &scores[tile * kHeads * n];
+    std::copy_n(first, tile + 1, first + n);
   }
   return scores;
 }
 
-class UtilityMetricsTest : public testing::TestWithParam<std::string> {
+class UtilityMetricsTest : public BlockScoresTest {
  protected:
-  void SetUp() override {
-    const std::string missing = MissingDevice(GetParam());
-    if (!missing.empty()) GTEST_SKIP() << missing;
-    auto device = OpenTestDevice(GetParam(), nullptr);
-    ASSERT_TRUE(device.ok()) << device.status();
-    device_ = *std::move(device);
-    ASSERT_TRUE(device_->BindThisThread().ok());
-  }
-  void TearDown() override { kept_.clear(); }
-
-  const float* OnDevice(const std::vector<float>& scores) {
-    kept_.push_back(
-        at::empty({static_cast<int64_t>(scores.size())}, at::kFloat));
-    std::copy(scores.begin(), scores.end(),
-              kept_.back().mutable_data_ptr<float>());
-    kept_.back() = kept_.back().to(AtenDevice(*device_));
-    return kept_.back().const_data_ptr<float>();
-  }
-
   // A model whose heads err by the mass that they do not read, times their
   // weight, in tiles [first, last) of n.
-  OutputErrors ErrorsBy(const std::vector<float>& mass, int64_t n,
-                        int64_t first, int64_t last) {
+  OutputErrors ErrorsBy(const BlockScores& mass, int64_t n, int64_t first,
+                        int64_t last) {
     return [this, &mass, n, first, last](const BlockSets& sets, double* sums) {
       EXPECT_EQ(sets.num_query_heads, kHeads);
       const at::Tensor bits =
@@ -94,9 +64,6 @@ class UtilityMetricsTest : public testing::TestWithParam<std::string> {
       return absl::OkStatus();
     };
   }
-
-  std::unique_ptr<Device> device_;
-  std::vector<at::Tensor> kept_;
 };
 
 TEST_P(UtilityMetricsTest, IsWhatIsReadByWhatItIsWorth) {
@@ -109,7 +76,7 @@ TEST_P(UtilityMetricsTest, IsWhatIsReadByWhatItIsWorth) {
   EXPECT_EQ((*metrics)->Result().status().code(),
             absl::StatusCode::kFailedPrecondition);
   constexpr int64_t kTiles = 70;
-  const std::vector<float> mass = RandomRows(kTiles, 1);
+  const BlockScores mass = RandomRows(kTiles, 1);
   const float* const logits = OnDevice(mass);
   for (int64_t first = 0; first < kTiles; first += 9) {
     const int64_t last = std::min(kTiles, first + 9);
@@ -174,7 +141,7 @@ TEST_P(UtilityMetricsTest, RoundingBelowZeroIsNoError) {
   const auto metrics = UtilityMetrics::Create(budgets, kHeads, device_.get());
   ASSERT_TRUE(metrics.ok());
   constexpr int64_t kTiles = 10;
-  const std::vector<float> mass = RandomRows(kTiles, 2);
+  const BlockScores mass = RandomRows(kTiles, 2);
   const OutputErrors exact = ErrorsBy(mass, kTiles, 0, kTiles);
   constexpr int kEmptyHead = 2;
   UtilityRange range;
