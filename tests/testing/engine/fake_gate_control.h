@@ -25,8 +25,8 @@ std::string FakeGateFile(absl::string_view design,
 
 // A GateControl without weights, which writes down what it is told and fails
 // where a test says so. Any other file is a gate set of its model too, but that
-// one which begins with "wrong" is none, one with "other" is another model's, and
-// one with "oracle" is refused as such. Thread-safe.
+// one which begins with "wrong" is none, one with "other" is another model's,
+// and one with "oracle" is refused as such. Thread-safe.
 class FakeGateControl final : public GateControl {
  public:
   // Of the model "m", and of no engine.
