@@ -46,7 +46,7 @@ struct PolicyOptions {
 
 struct ResolvedPolicy {
   SparsityPolicy requested;  // or the default one
-  // Kept by the request to its last token; null: dense, or an oracle.
+  // Kept by the request to its last token; null: dense, or a built-in oracle.
   InstalledGateSetPtr gate_set;
   SelectionPlan plan;
 };
