@@ -254,7 +254,8 @@ TEST_F(SeerctlAdminTest, CalibrateMakesAProfileWithoutTraining) {
          "progress { phase: 3 tokens_per_second: 812.4 eta { seconds: 250 } }",
          "name: 'calibrationJobs/7' state: 4 design: 'mean_pool' steps: 0 "
          "sequence_length: 4096 seed: 3 gate_set: 'models/m/gateSets/g'"});
-  const Output output = Run({"calibrate", "--dataset=d", "--design=mean_pool"});
+  const SeerctlOutput output =
+      Run({"calibrate", "--dataset=d", "--design=mean_pool"});
   EXPECT_EQ(output.exit_code, 0) << output.err;
   EXPECT_EQ(creations_[0].calibration_job().ShortDebugString(),
             "dataset: \"datasets/d\" design: \"mean_pool\"");

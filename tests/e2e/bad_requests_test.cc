@@ -131,7 +131,7 @@ TEST_F(BadRequestsTest, EachIsRefusedAndTheServerStillServes) {
          r.mutable_sparsity()->set_target_sparsity(0.5);
          r.mutable_sparsity()->set_label(v1::GATE_LABEL_CANARY);
        }},
-      {"oracle gate", kFailed, "oracle_max",
+      {"oracle gate", kFailed, "ORACLE_NOT_ALLOWED",
        [](auto& r) {
          r.mutable_sparsity()->set_target_sparsity(0.5);
          r.mutable_sparsity()->set_builtin(v1::BUILTIN_GATE_ORACLE_MAX);
