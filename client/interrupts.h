@@ -6,7 +6,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "base/mutex.h"
-#include "client/canceller.h"
+#include "client/connection/canceller.h"
 
 namespace seer {
 

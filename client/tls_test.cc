@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "client/completion_client.h"
+#include "client/completion/completion_client.h"
 #include "client/testing/scripted_server.h"
 #include "gtest/gtest.h"
 #include "openssl/bio.h"

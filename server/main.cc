@@ -35,7 +35,7 @@
 #include "google/protobuf/stubs/logging.h"
 #include "server/admin/admin_server.h"
 #include "server/catalog/catalog_options.h"
-#include "server/grpc_log.h"
+#include "server/grpc/grpc_log.h"
 #include "server/metrics/metrics.h"
 #include "server/quality_guard/quality_guard.h"
 #include "server/serve.h"
@@ -215,7 +215,8 @@ ABSL_FLAG(int32_t, max_admin_calls, GateAdminService::Options().max_calls,
           "As many watches of jobs may be beside them, and a few calls that "
           "roll back or cancel.");
 
-// Limits of connections. Each default's reason stands in server/grpc_server.h.
+// Limits of connections. Each default's reason stands in
+// server/grpc/grpc_server.h.
 ABSL_FLAG(int32_t, max_receive_bytes, GrpcServer::Options().max_receive_bytes,
           "Bytes of one request, [1024, 2^30].");
 ABSL_FLAG(int32_t, max_concurrent_streams,

@@ -15,7 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "client/connection.h"
+#include "client/connection/connection.h"
 #include "proto/seer/v1/gate_admin.grpc.pb.h"
 
 namespace seer {
@@ -24,7 +24,7 @@ namespace seer {
 inline constexpr char kDefaultAdminTarget[] = "127.0.0.1:8472";
 
 // Thread-safe. Errors keep the server's code and message, and its details for
-// DetailsOf (client/error_details.h). No call throws. Calls that end
+// DetailsOf (client/connection/error_details.h). No call throws. Calls that end
 // UNAVAILABLE are tried again, as the connection's options say. Where only the
 // answer was lost, a request_id or an etag keeps the next try from having the
 // effect twice; a deletion then answers NOT_FOUND.

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
-#include "client/error_details.h"
+#include "client/connection/error_details.h"
 
 namespace seer {
 namespace {

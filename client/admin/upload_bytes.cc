@@ -8,7 +8,7 @@
 #include "base/crc32c.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
-#include "client/error_details.h"
+#include "client/connection/error_details.h"
 
 namespace seer {
 namespace {

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/commands/stream_completion.h"
-#include "client/error_details.h"
+#include "client/connection/error_details.h"
 #include "client/flags/generation_flags.h"
 #include "client/flags/policy_flags.h"
 #include "client/flags/text_input.h"

@@ -8,7 +8,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "client/admin/gate_admin_client.h"
-#include "client/completion_client.h"
+#include "client/completion/completion_client.h"
 #include "client/flags/connection_flags.h"
 #include "client/flags/flag_set.h"
 #include "client/output/console.h"

@@ -1,8 +1,8 @@
 #include "client/commands/stream_completion.h"
 
-#include "client/canceller.h"
+#include "client/completion/result_accumulator.h"
+#include "client/connection/canceller.h"
 #include "client/output/progress_bar.h"
-#include "client/result_accumulator.h"
 
 namespace seer {
 

@@ -9,7 +9,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "client/completion_client.h"
+#include "client/completion/completion_client.h"
 #include "proto/seer/v1/completion.pb.h"
 
 namespace seer {

@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "client/completion_client.h"
+#include "client/completion/completion_client.h"
 
 namespace seer {
 

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "client/connection.h"
+#include "client/connection/connection.h"
 #include "client/flags/flag_set.h"
 
 namespace seer {

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "client/error_details.h"
+#include "client/connection/error_details.h"
 #include "client/output/words.h"
 
 namespace seer {

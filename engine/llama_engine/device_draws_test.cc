@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/device/cpu_device.h"
-#include "engine/model/aten_executor.h"
+#include "engine/model/aten/aten_executor.h"
 #include "gtest/gtest.h"
 #include "kernels/top_tokens/top_tokens.h"
 #include "tests/testing/engine/split_device.h"

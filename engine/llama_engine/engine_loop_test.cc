@@ -11,7 +11,7 @@
 #include "engine/calibrator.h"
 #include "engine/engine.h"
 #include "engine/errors.h"
-#include "engine/model/aten_executor.h"
+#include "engine/model/aten/aten_executor.h"
 #include "gtest/gtest.h"
 #include "tests/testing/engine/split_device.h"
 #include "tests/testing/engine/tiny_llama.h"

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "engine/llama_engine/request_run.h"
-#include "engine/model/batch_sequence.h"
-#include "engine/model/launched_step.h"
-#include "engine/model/row_draw.h"
+#include "engine/llama_engine/requests/request_run.h"
+#include "engine/model/batch/batch_sequence.h"
+#include "engine/model/batch/row_draw.h"
+#include "engine/model/step/launched_step.h"
 #include "engine/scheduler/step_plan.h"
 
 namespace seer {

@@ -9,10 +9,10 @@
 #include "absl/status/statusor.h"
 #include "base/executor.h"
 #include "engine/kv_cache/kv_cache.h"
-#include "engine/llama_engine/request_run.h"
+#include "engine/llama_engine/requests/request_run.h"
 #include "engine/llama_engine/running_step.h"
-#include "engine/model/forward_args.h"
 #include "engine/model/llama_model.h"
+#include "engine/model/step/forward_args.h"
 #include "engine/sampler/sampler.h"
 #include "engine/scheduler/step_plan.h"
 

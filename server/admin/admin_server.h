@@ -19,7 +19,7 @@
 #include "server/calibration_jobs/calibration_jobs.h"
 #include "server/calibration_jobs/rpc/calibration_job_rpcs.h"
 #include "server/catalog/catalog.h"
-#include "server/grpc_server.h"
+#include "server/grpc/grpc_server.h"
 #include "server/metrics/admin_metrics.h"
 #include "server/metrics/calibration_metrics.h"
 #include "server/watchdog.h"

@@ -24,7 +24,7 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
-#include "server/grpc_server.h"
+#include "server/grpc/grpc_server.h"
 #include "tests/testing/engine/fake_gate_control.h"
 #include "tests/testing/server/temporary_catalog.h"
 

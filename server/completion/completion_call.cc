@@ -10,7 +10,7 @@
 #include "server/codec/policy_codec.h"
 #include "server/codec/request_codec.h"
 #include "server/completion/raw_message.h"
-#include "server/grpc_status.h"
+#include "server/grpc/grpc_status.h"
 #include "server/random_id.h"
 
 namespace seer {

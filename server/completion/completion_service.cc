@@ -13,7 +13,7 @@
 #include "server/codec/request_codec.h"
 #include "server/completion/completion_reactors.h"
 #include "server/completion/raw_message.h"
-#include "server/grpc_status.h"
+#include "server/grpc/grpc_status.h"
 
 namespace seer {
 namespace {

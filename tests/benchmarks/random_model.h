@@ -14,7 +14,7 @@
 #include "engine/gate/gate_set.h"
 #include "engine/gate/gate_state.h"
 #include "engine/kv_cache/kv_cache.h"
-#include "engine/model/aten_executor.h"
+#include "engine/model/aten/aten_executor.h"
 #include "engine/model/llama_model.h"
 
 namespace seer {

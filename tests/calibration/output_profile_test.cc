@@ -8,7 +8,7 @@
 
 #include "engine/calibration/quality/budget_profile_fit.h"
 #include "engine/calibration/quality/utility_metrics.h"
-#include "engine/model/layer_pass.h"
+#include "engine/model/layer_pass/layer_pass.h"
 #include "engine/model/llama_model.h"
 #include "gtest/gtest.h"
 #include "kernels/ragged_batch.h"

@@ -11,7 +11,7 @@
 #include "gtest/gtest.h"
 #include "proto/seer/v1/completion.grpc.pb.h"
 #include "server/completion/completion_service.h"
-#include "server/grpc_server.h"
+#include "server/grpc/grpc_server.h"
 #include "server/metrics/guard_metrics.h"
 #include "server/metrics/metrics.h"
 #include "server/metrics/text_exposition.h"

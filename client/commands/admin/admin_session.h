@@ -5,8 +5,8 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "client/canceller.h"
 #include "client/commands/command.h"
+#include "client/connection/canceller.h"
 #include "client/interrupts.h"
 #include "client/output/result_json.h"
 

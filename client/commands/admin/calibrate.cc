@@ -11,7 +11,7 @@
 #include "client/commands/admin/dataset_flags.h"
 #include "client/commands/admin/send_upload.h"
 #include "client/commands/admin/wait_for_job.h"
-#include "client/error_details.h"
+#include "client/connection/error_details.h"
 #include "client/output/admin/job_progress.h"
 #include "client/output/admin/resource_json.h"
 #include "client/output/admin/resource_text.h"

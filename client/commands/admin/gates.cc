@@ -9,7 +9,7 @@
 #include "client/commands/admin/admin_session.h"
 #include "client/commands/admin/one_call_command.h"
 #include "client/commands/admin/send_upload.h"
-#include "client/error_details.h"
+#include "client/connection/error_details.h"
 #include "client/output/admin/job_progress.h"
 #include "client/output/admin/resource_json.h"
 #include "client/output/admin/resource_text.h"

@@ -1,7 +1,7 @@
 #include "client/commands/admin/send_upload.h"
 
 #include "client/admin/upload_bytes.h"
-#include "client/error_details.h"
+#include "client/connection/error_details.h"
 
 namespace seer {
 

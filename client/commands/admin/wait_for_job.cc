@@ -1,7 +1,7 @@
 #include "client/commands/admin/wait_for_job.h"
 
 #include "absl/strings/str_cat.h"
-#include "client/error_details.h"
+#include "client/connection/error_details.h"
 #include "client/output/admin/resource_text.h"
 
 namespace seer {

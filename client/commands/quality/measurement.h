@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "client/canceller.h"
 #include "client/commands/command.h"
+#include "client/connection/canceller.h"
 #include "client/evaluation/scoring.h"
 #include "client/interrupts.h"
 #include "client/output/progress_bar.h"

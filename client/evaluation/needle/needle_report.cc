@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "client/error_details.h"
+#include "client/connection/error_details.h"
 
 namespace seer {
 namespace {

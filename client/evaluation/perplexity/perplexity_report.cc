@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "client/error_details.h"
+#include "client/connection/error_details.h"
 #include "client/output/line_plot.h"
 
 namespace seer {

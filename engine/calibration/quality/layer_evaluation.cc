@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/status_macros.h"
-#include "engine/model/aten.h"
+#include "engine/model/aten/aten.h"
 
 namespace seer {
 namespace {

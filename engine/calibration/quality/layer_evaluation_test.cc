@@ -11,7 +11,7 @@
 #include "engine/calibration/scoring/trained_scorer.h"
 #include "engine/calibration/scoring/weightless_scorer.h"
 #include "engine/calibration/testing/teacher_gate.h"
-#include "engine/model/aten.h"
+#include "engine/model/aten/aten.h"
 #include "gtest/gtest.h"
 #include "kernels/paged_kv.h"
 #include "tests/testing/engine/test_devices.h"

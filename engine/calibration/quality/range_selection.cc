@@ -11,7 +11,7 @@
 
 #include "base/status_macros.h"
 #include "engine/calibration/network/gate_loss.h"
-#include "engine/model/aten.h"
+#include "engine/model/aten/aten.h"
 #include "kernels/block_selection/row_budget.h"
 
 namespace seer {

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "engine/calibration/quality/range_selection.h"
-#include "engine/model/aten.h"
+#include "engine/model/aten/aten.h"
 
 namespace seer {
 namespace {

@@ -9,7 +9,7 @@
 #include "engine/calibration/quality/budget_profile_fit.h"
 #include "engine/calibration/quality/recall_metrics.h"
 #include "engine/calibration/testing/block_scores.h"
-#include "engine/model/aten.h"
+#include "engine/model/aten/aten.h"
 #include "gtest/gtest.h"
 #include "kernels/ragged_batch.h"
 #include "tests/testing/engine/test_devices.h"

@@ -13,7 +13,7 @@
 #include "base/status_macros.h"
 #include "engine/calibration/network/gate_loss.h"
 #include "engine/gate/gate_design.h"
-#include "engine/model/aten.h"
+#include "engine/model/aten/aten.h"
 #include "kernels/paged_kv.h"
 #include "kernels/ragged_batch.h"
 

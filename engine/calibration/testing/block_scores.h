@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/device/device.h"
-#include "engine/model/aten.h"
+#include "engine/model/aten/aten.h"
 #include "gtest/gtest.h"
 
 namespace seer {

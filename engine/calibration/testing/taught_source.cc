@@ -2,7 +2,7 @@
 
 #include <ATen/ops/zeros.h>
 
-#include "engine/model/aten.h"
+#include "engine/model/aten/aten.h"
 #include "kernels/ragged_batch.h"
 
 namespace seer {

@@ -11,7 +11,7 @@
 #include <random>
 #include <vector>
 
-#include "engine/model/aten.h"
+#include "engine/model/aten/aten.h"
 #include "kernels/paged_kv.h"
 #include "kernels/ragged_batch.h"
 

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "engine/calibration/network/gate_loss.h"
-#include "engine/model/aten.h"
+#include "engine/model/aten/aten.h"
 #include "kernels/paged_kv.h"
 #include "kernels/ragged_batch.h"
 

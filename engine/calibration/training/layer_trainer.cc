@@ -19,7 +19,7 @@
 #include "engine/calibration/training/adam_w.h"
 #include "engine/calibration/training/checkpoint_tensors.h"
 #include "engine/calibration/training/gate_pass.h"
-#include "engine/model/aten.h"
+#include "engine/model/aten/aten.h"
 #include "kernels/argument_checks.h"
 #include "kernels/ragged_batch.h"
 

@@ -17,7 +17,7 @@
 #include "engine/errors.h"
 #include "engine/kv_cache/page_allocator.h"
 #include "engine/llama_engine/background/calibration_channel.h"
-#include "engine/model/aten_executor.h"
+#include "engine/model/aten/aten_executor.h"
 #include "engine/scheduler/scheduler.h"
 #include "gtest/gtest.h"
 #include "tests/testing/engine/split_device.h"

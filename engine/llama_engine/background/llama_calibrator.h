@@ -9,7 +9,7 @@
 #include "engine/calibration/files/run_checkpoint.h"
 #include "engine/calibrator.h"
 #include "engine/llama_engine/background/calibration_work.h"
-#include "engine/llama_engine/inbox.h"
+#include "engine/llama_engine/requests/inbox.h"
 
 namespace seer {
 

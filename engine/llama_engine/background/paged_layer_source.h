@@ -13,7 +13,7 @@
 #include "engine/calibration/run/layer_source.h"
 #include "engine/kv_cache/kv_cache.h"
 #include "engine/kv_cache/page_allocator.h"
-#include "engine/model/layer_pass.h"
+#include "engine/model/layer_pass/layer_pass.h"
 #include "engine/model/llama_model.h"
 #include "engine/scheduler/scheduler.h"
 #include "kernels/block_sets.h"

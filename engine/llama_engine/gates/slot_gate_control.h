@@ -10,7 +10,7 @@
 #include "engine/gate/gate_set.h"
 #include "engine/gate_control.h"
 #include "engine/llama_engine/gates/gate_slots.h"
-#include "engine/llama_engine/inbox.h"
+#include "engine/llama_engine/requests/inbox.h"
 
 namespace seer {
 

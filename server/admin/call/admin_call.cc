@@ -7,7 +7,7 @@
 #include "base/status_macros.h"
 #include "engine/errors.h"
 #include "server/admin/codec/resource_names.h"
-#include "server/grpc_status.h"
+#include "server/grpc/grpc_status.h"
 #include "server/random_id.h"
 
 namespace seer {

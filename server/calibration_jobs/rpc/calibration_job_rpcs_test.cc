@@ -13,7 +13,7 @@
 #include "proto/seer/v1/gate_admin.grpc.pb.h"
 #include "server/admin/gate_admin_service.h"
 #include "server/admin/rollout/rollout_control.h"
-#include "server/grpc_server.h"
+#include "server/grpc/grpc_server.h"
 #include "server/metrics/admin_metrics.h"
 #include "tests/testing/server/temporary_jobs.h"
 

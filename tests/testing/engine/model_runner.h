@@ -17,7 +17,7 @@
 #include "engine/gate/gate_state.h"
 #include "engine/gate/policy/selection_plan.h"
 #include "engine/kv_cache/kv_cache.h"
-#include "engine/model/aten_executor.h"
+#include "engine/model/aten/aten_executor.h"
 #include "engine/model/llama_model.h"
 #include "engine/token.h"
 #include "tests/testing/kernels/paged_sequences.h"

@@ -21,7 +21,7 @@
 #include "engine/llama_engine/background/calibration_work.h"
 #include "engine/llama_engine/background/llama_calibrator.h"
 #include "engine/llama_engine/engine_loop.h"
-#include "engine/model/aten_executor.h"
+#include "engine/model/aten/aten_executor.h"
 #include "engine/tokenizer/stop_strings.h"
 #include "engine/weights/model_config.h"
 #include "engine/weights/weight_files.h"

@@ -10,7 +10,7 @@
 #include "grpcpp/channel.h"
 #include "proto/seer/v1/completion.grpc.pb.h"
 #include "server/completion/completion_service.h"
-#include "server/grpc_server.h"
+#include "server/grpc/grpc_server.h"
 #include "server/metrics/engine_collector.h"
 #include "server/metrics/metrics.h"
 #include "tests/testing/engine/fake_engine.h"
