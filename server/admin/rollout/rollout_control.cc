@@ -86,6 +86,7 @@ absl::Status RolloutControl::Restore(absl::Time now) {
     absl::StrAppend(&unusable.message, unusable.message.empty() ? "" : "; ", id,
                     ": ", loaded.message());
   }
+  not_served_ = unusable.all;
   const Rollout rollout =
       unusable.all.empty() ? wanted : FallBack(wanted, unusable, now);
   SEER_RETURN_IF_ERROR(LoadFlags(rollout));
@@ -160,7 +161,7 @@ absl::StatusOr<Rollout> RolloutControl::Change(const Manner& manner,
     return result;
   }
   metrics_->CountActivation(ActivationResult::kOk);
-  const GateRouting routing = RoutingOf(*result);
+  const GateRouting routing = RoutingOf(serving_);
   Log(LogLevel::kInfo, "the rollout has changed",
       {{"stable", routing.stable},
        {"canary", routing.canary},
@@ -177,7 +178,17 @@ absl::StatusOr<Rollout> RolloutControl::Apply(const Manner& manner,
   if (!routing.canary.empty() && routing.canary == routing.stable) {
     return InvalidField("canary", "is the stable gate set");
   }
-  absl::Status prepared = Prepare(next, manner);
+  // A rollback that leaves the stable set alone does not need one that the
+  // start could not load: what serves in its place goes on.
+  bool is_without = false;
+  if (manner.is_rollback && not_served_.count(next.stable) != 0) {
+    SEER_ASSIGN_OR_RETURN(const Rollout now, catalog_->GetRollout(model_));
+    is_without = now.stable == next.stable;
+  }
+  const auto served = [&](const Rollout& rollout) {
+    return is_without ? WithoutUnusable(rollout, not_served_) : rollout;
+  };
+  absl::Status prepared = Prepare(served(next), manner);
   if (manner.validate_only) {
     SEER_RETURN_IF_ERROR(prepared);
     return next;
@@ -185,7 +196,8 @@ absl::StatusOr<Rollout> RolloutControl::Apply(const Manner& manner,
   absl::StatusOr<Rollout> written =
       prepared.ok() ? write(/*validate_only=*/false) : std::move(prepared);
   // After an error this takes back what was loaded for nothing.
-  const absl::Status followed = Follow(written.ok() ? *written : serving_);
+  const absl::Status followed =
+      Follow(written.ok() ? served(*written) : serving_);
   SEER_RETURN_IF_ERROR(written.status());
   SEER_RETURN_IF_ERROR(followed);
   return written;
@@ -231,7 +243,9 @@ absl::Status RolloutControl::Load(const std::string& id, const Rollout& next,
   SEER_ASSIGN_OR_RETURN(const GateSetRecord gate_set, catalog_->GetGateSet(id));
   const absl::Status installed =
       Install(gate_set.path, next, may_evict).status();
-  return installed.ok() ? installed : Unusable(gate_set, installed);
+  if (!installed.ok()) return Unusable(gate_set, installed);
+  not_served_.erase(id);
+  return absl::OkStatus();
 }
 
 absl::Status RolloutControl::LoadFlags(const Rollout& next) {
@@ -356,9 +370,9 @@ bool RolloutControl::MakeRoom() {
          RemoveUnneeded(serving_, {});
 }
 
-bool RolloutControl::Keeps(const std::string& name) {
+absl::Status RolloutControl::RemoveUnlessKept(const std::string& name) {
   MutexLock lock(&mutex_);
-  return installed_.count(name) != 0;
+  return installed_.count(name) != 0 ? absl::OkStatus() : gates_->Remove(name);
 }
 
 void RolloutControl::ShowPrevious(const Rollout& rollout) {

@@ -61,8 +61,9 @@ class RolloutControl {
   // --gate_set, or the previous one. False: there was none.
   bool MakeRoom();
 
-  // Whether a gate set, by name, is on the device for the rollout.
-  bool Keeps(const std::string& name);
+  // Removes a gate set, by name, unless it is on the device for the rollout.
+  // Errors as GateControl::Remove's.
+  absl::Status RemoveUnlessKept(const std::string& name);
 
   // The gate set that a rollback would make stable; empty: there is none. Waits
   // for no change that is under way.
@@ -137,6 +138,8 @@ class RolloutControl {
   Mutex mutex_;
   Rollout serving_ ABSL_GUARDED_BY(mutex_);
   bool in_step_ ABSL_GUARDED_BY(mutex_) = true;  // with serving_
+  // Ids that the start could not load, as long as nothing else has.
+  std::set<std::string> not_served_ ABSL_GUARDED_BY(mutex_);
   // Names of what is there, as far as was asked for here.
   std::set<std::string> installed_ ABSL_GUARDED_BY(mutex_);
 

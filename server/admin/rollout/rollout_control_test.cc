@@ -393,6 +393,29 @@ TEST_F(RolloutControlTest, WhatAStartCannotReadStaysInTheRollout) {
   SetLogSink({});
 }
 
+TEST_F(RolloutControlTest, ARollbackOfTheCanaryNeedsNoStableSetOnTheDisk) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Set(a_).ok());
+  ASSERT_TRUE(Set(b_, c_, 0.25).ok());
+  SetLogSink([](absl::string_view) {});
+  SetFaultHook(&FailFirstReads);
+  reads_to_fail = 1;
+  ASSERT_TRUE(Start().ok());
+  reads_to_fail = 100;
+  const auto rolled_back = control_->RollBack("", false, kNow);
+  EXPECT_TRUE(rolled_back.ok()) << rolled_back.status();
+  EXPECT_EQ(gates_->routing().stable, Name(a_));
+  EXPECT_EQ(gates_->routing().canary, "");
+  EXPECT_EQ(Now().stable, b_);
+  EXPECT_EQ(Now().canary, "");
+  // Who asks for the set itself is told.
+  EXPECT_FALSE(Set(b_).ok());
+  SetFaultHook(nullptr);
+  EXPECT_TRUE(Set(b_).ok());
+  EXPECT_EQ(gates_->routing().stable, Name(b_));
+  SetLogSink({});
+}
+
 TEST_F(RolloutControlTest, TheFlagsGateSetServesWhileTheCatalogHasNone) {
   flag_file_ = catalog_->GetGateSet(c_).value().path;
   ASSERT_TRUE(Start(/*num_slots=*/2).ok());

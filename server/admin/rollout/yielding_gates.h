@@ -31,7 +31,7 @@ class YieldingGates final : public GateControl {
     return facts;
   }
   absl::Status Remove(const std::string& name) override {
-    return rollouts_->Keeps(name) ? absl::OkStatus() : gates_->Remove(name);
+    return rollouts_->RemoveUnlessKept(name);
   }
   absl::Status SetRouting(const GateRouting& routing) override {
     return gates_->SetRouting(routing);
