@@ -36,6 +36,11 @@ std::shared_ptr<grpc::ChannelCredentials> Credentials(
 grpc::ChannelArguments Arguments(const ClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(options.max_receive_bytes);
+  // A proxy of the environment (http_proxy) would be asked for loopback too,
+  // and see what is in clear text.
+  if (!options.tls.has_value()) {
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  }
   if (options.tls.has_value() && !options.tls->server_name.empty()) {
     arguments.SetSslTargetNameOverride(options.tls->server_name);
   }
