@@ -278,7 +278,7 @@ class Catalog {
   void Drop(const std::string& blob);
   // The result of `change`, which frees space or cannot wait for it; of a
   // second try, with the disk's reserve given back to it, where it was full.
-  // Drop takes the reserve again.
+  // Drop and ExpireUploads take the reserve again.
   absl::Status Freeing(const std::function<absl::Status()>& change);
   // Of a change that failed: drops what it would have named, unless its commit
   // may yet turn out to be done; then the next Open sees.

@@ -251,6 +251,7 @@ absl::Status Catalog::Delete(Turn& turn) {
 }
 
 absl::StatusOr<int64_t> Catalog::ExpireUploads(absl::Time now) {
+  reserve_.Take();  // what Freeing gave back
   std::vector<UploadRow> rows;
   {
     MutexLock lock(&mutex_);
