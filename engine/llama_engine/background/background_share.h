@@ -8,11 +8,12 @@ namespace seer {
 
 // Keeps the time of micro-steps within a share of the device's while requests
 // run. Each step of requests earns credit, share / (1 - share) of its time; a
-// micro-step is let run once there is credit for all of it, and spends that.
-// Credit is kept for one micro-step, or for what one step earns if that is
-// more, however long nothing was wanted. What comes between two steps is that
-// at most, and one micro-step or `most_a_round` if that is less: credit past it
-// is left for the next rounds. Times come from outside; not thread-safe.
+// micro-step is let run once there is credit for all that it is believed to
+// take, and spends that; what it took beyond is owed. Credit is kept for one
+// micro-step, or for what one step earns if that is more, however long nothing
+// was wanted. What comes between two steps is that at most, and never more than
+// `most_a_round`, or one micro-step if that is longer: credit past it is left
+// for the next rounds. Times come from outside; not thread-safe.
 class BackgroundShare {
  public:
   // share in (0, 1]; above 0.99 it is taken for that, so that requests go on.

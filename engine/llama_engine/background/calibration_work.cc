@@ -160,9 +160,13 @@ absl::Status CalibrationWork::RunAlone(absl::Time* look_at) {
 absl::Status CalibrationWork::RunBesideRequests() {
   SEER_RETURN_IF_ERROR(Book(timer_.Collect()));
   if (run_ != nullptr) run_->share.BeginRound();
-  while (run_ != nullptr && !run_->channel->is_abandoned()) {
+  for (bool is_first = true; run_ != nullptr && !run_->channel->is_abandoned();
+       is_first = false) {
     const MicroStepKind kind = run_->distillation->next_kind();
     const absl::Duration expected = timer_.Expected(kind);
+    // One of a kind whose time is not known yet has a round to itself.
+    const bool is_known = expected > absl::ZeroDuration();
+    if (!is_first && !is_known) break;
     if (!run_->share.Take(expected)) {
       timer_.Doubt(kind);
       break;
@@ -173,8 +177,7 @@ absl::Status CalibrationWork::RunBesideRequests() {
       SEER_RETURN_IF_ERROR(Book(timer_.Collect()));
     }
     if (run_ != nullptr && run_->waits_for_memory) break;
-    // Of a kind whose time is not known yet one at a time will do.
-    if (expected <= absl::ZeroDuration()) break;
+    if (!is_known) break;
   }
   return absl::OkStatus();
 }
