@@ -24,7 +24,7 @@ namespace seer {
 
 // One request's events. One bounded queue: the engine pushes, the reader polls
 // when told. Destroying the stream cancels the request; its pages are free
-// within one step.
+// within one step and what is done in the background behind it.
 class TokenStream {
  public:
   virtual ~TokenStream() = default;

@@ -456,7 +456,7 @@ TEST_F(CalibrationJobsTest, AnEndThatTheDiskRefusesIsWrittenLater) {
   FailAt("job.fail", EROFS);
   const std::string id = jobs_.Create(too_short);
   const std::string next = jobs_.Create();
-  absl::SleepFor(absl::Milliseconds(60));
+  WaitForFailures(2);  // it was tried again
   EXPECT_EQ(jobs_->Get(id).value().record.state, JobState::kRunning);
   failing_errno = 0;
   EXPECT_EQ(ReasonOfFailure(id), "DATASET_TOO_SHORT");

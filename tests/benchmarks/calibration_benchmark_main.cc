@@ -42,7 +42,10 @@ ABSL_FLAG(std::vector<std::string>, tokens, (std::vector<std::string>{"8192"}),
 ABSL_FLAG(std::string, device, "cpu", "cpu, cuda or cuda:N");
 ABSL_FLAG(std::string, dtype, "bfloat16", "bfloat16 or float32");
 ABSL_FLAG(int, threads, 2, "threads of the model, on the CPU");
-ABSL_FLAG(int, steps, 9, "optimizer steps of a calibration, at least 3");
+ABSL_FLAG(
+    int, steps, 9,
+    "optimizer steps of a calibration, 3 to 11: of more, some are followed "
+    "by a validation");
 ABSL_FLAG(int, sequences_per_step, 2, "sequences of each");
 ABSL_FLAG(int, rounds, 3, "turns of each");
 ABSL_FLAG(std::string, commit, "not given", "commit of the code that runs");
@@ -156,7 +159,7 @@ absl::Status Compare(LlamaEngine& engine, const std::vector<TokenId>& text,
 }
 
 absl::Status Main() {
-  if (absl::GetFlag(FLAGS_steps) < 3) {
+  if (absl::GetFlag(FLAGS_steps) < 3 || absl::GetFlag(FLAGS_steps) > 11) {
     return absl::InvalidArgumentError("--steps");
   }
   LlamaEngineOptions options;

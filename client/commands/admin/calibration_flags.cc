@@ -14,7 +14,8 @@ void CalibrationFlags::AddTo(FlagSet* flags) {
   flags->Add("target", &target_, "TARGET",
              "what the gate learns of a block: max (its largest probability), "
              "mass (all of it) or root_mass (the mass's square root, which "
-             "heeds blocks of little mass more); default max");
+             "heeds blocks of little mass more); default max, of oracle_mass "
+             "mass");
   flags->Add("loss", &loss_, "LOSS",
              "kl, kl_reference or mse, the last two only for max; default kl");
   flags->Group("Training, of a design with weights");

@@ -39,9 +39,8 @@ std::set<int64_t> PlainSet(const RowBudgetShape& shape, double density,
 class RecallMetricsTest : public BlockScoresTest {
  protected:
   // The prompt's tiles, `range` at a time.
-  void Add(RecallMetrics* metrics, int64_t prompt_len,
-           const BlockScores& logits, const BlockScores& target,
-           const BlockScores& mass, int64_t range) {
+  void Add(RecallMetrics* metrics, int64_t prompt_len, const HostScores& logits,
+           const HostScores& target, const HostScores& mass, int64_t range) {
     const int64_t n = NumBlocks(prompt_len);
     const float* const pointers[] = {OnDevice(logits), OnDevice(target),
                                      OnDevice(mass)};
@@ -65,8 +64,8 @@ struct Plain {
 };
 
 Plain CountPlainly(const UniformBudgets& budgets, double density,
-                   int64_t num_tiles, const BlockScores& logits,
-                   const BlockScores& target, const BlockScores& mass) {
+                   int64_t num_tiles, const HostScores& logits,
+                   const HostScores& target, const HostScores& mass) {
   RowBudgetShape shape;
   shape.num_tiles = num_tiles;
   shape.sink_blocks = budgets.sink_blocks;
@@ -97,7 +96,7 @@ TEST_P(RecallMetricsTest, IsWhatCountingGives) {
             absl::StatusCode::kFailedPrecondition);
   // Past a word of 64 blocks, and short; ragged and not.
   const std::vector<int64_t> lens = {70 * 64 + 5, 12 * 64};
-  std::vector<std::vector<BlockScores>> prompts;
+  std::vector<std::vector<HostScores>> prompts;
   for (size_t p = 0; p < lens.size(); ++p) {
     const int64_t n = NumBlocks(lens[p]);
     prompts.push_back({RandomBlockScores(n, kHeads, 3 * p + 1),
@@ -142,7 +141,7 @@ TEST_P(RecallMetricsTest, AnOracleRecallsAll) {
   budgets.densities = {0.3, 1.0};
   auto metrics = RecallMetrics::Create(budgets, kHeads, device_.get());
   ASSERT_TRUE(metrics.ok());
-  const BlockScores mass = RandomBlockScores(40, kHeads, 1);
+  const HostScores mass = RandomBlockScores(40, kHeads, 1);
   Add(metrics->get(), 40 * 64, mass, mass, mass, 40);
   const auto results = (*metrics)->Result();
   ASSERT_TRUE(results.ok());

@@ -22,8 +22,8 @@ constexpr int32_t kHeads = 3;
 constexpr double kWeights[kHeads] = {1.0, 10.0, 3.0};
 
 // Of heads of which the first two attend alike.
-BlockScores RandomRows(int64_t n, uint64_t seed) {
-  BlockScores scores = RandomBlockScores(n, kHeads, seed);
+HostScores RandomRows(int64_t n, uint64_t seed) {
+  HostScores scores = RandomBlockScores(n, kHeads, seed);
   for (int64_t tile = 0; tile < n; ++tile) {
     float* const first = &scores[tile * kHeads * n];
     std::copy_n(first, tile + 1, first + n);
@@ -35,7 +35,7 @@ class UtilityMetricsTest : public BlockScoresTest {
  protected:
   // A model whose heads err by the mass that they do not read, times their
   // weight, in tiles [first, last) of n.
-  OutputErrors ErrorsBy(const BlockScores& mass, int64_t n, int64_t first,
+  OutputErrors ErrorsBy(const HostScores& mass, int64_t n, int64_t first,
                         int64_t last) {
     return [this, &mass, n, first, last](const BlockSets& sets, double* sums) {
       EXPECT_EQ(sets.num_query_heads, kHeads);
@@ -76,7 +76,7 @@ TEST_P(UtilityMetricsTest, IsWhatIsReadByWhatItIsWorth) {
   EXPECT_EQ((*metrics)->Result().status().code(),
             absl::StatusCode::kFailedPrecondition);
   constexpr int64_t kTiles = 70;
-  const BlockScores mass = RandomRows(kTiles, 1);
+  const HostScores mass = RandomRows(kTiles, 1);
   const float* const logits = OnDevice(mass);
   for (int64_t first = 0; first < kTiles; first += 9) {
     const int64_t last = std::min(kTiles, first + 9);
@@ -141,7 +141,7 @@ TEST_P(UtilityMetricsTest, RoundingBelowZeroIsNoError) {
   const auto metrics = UtilityMetrics::Create(budgets, kHeads, device_.get());
   ASSERT_TRUE(metrics.ok());
   constexpr int64_t kTiles = 10;
-  const BlockScores mass = RandomRows(kTiles, 2);
+  const HostScores mass = RandomRows(kTiles, 2);
   const OutputErrors exact = ErrorsBy(mass, kTiles, 0, kTiles);
   constexpr int kEmptyHead = 2;
   UtilityRange range;

@@ -12,10 +12,10 @@
 
 namespace seer {
 
-BlockScores RandomBlockScores(int64_t num_tiles, int32_t num_heads,
-                              uint64_t seed) {
-  BlockScores scores(num_tiles * num_heads * num_tiles,
-                     std::numeric_limits<float>::quiet_NaN());
+HostScores RandomBlockScores(int64_t num_tiles, int32_t num_heads,
+                             uint64_t seed) {
+  HostScores scores(num_tiles * num_heads * num_tiles,
+                    std::numeric_limits<float>::quiet_NaN());
   std::mt19937_64 random(seed);
   std::exponential_distribution<float> weight;
   for (int64_t row = 0; row < num_tiles * num_heads; ++row) {
@@ -37,7 +37,7 @@ void BlockScoresTest::SetUp() {
   ASSERT_TRUE(device_->BindThisThread().ok());
 }
 
-const float* BlockScoresTest::OnDevice(const BlockScores& scores) {
+const float* BlockScoresTest::OnDevice(const HostScores& scores) {
   kept_.push_back(at::empty({static_cast<int64_t>(scores.size())}, at::kFloat));
   std::copy(scores.begin(), scores.end(),
             kept_.back().mutable_data_ptr<float>());

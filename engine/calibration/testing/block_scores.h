@@ -14,11 +14,11 @@
 namespace seer {
 
 // [num_tiles, num_heads, num_tiles]; NaN past the visible blocks.
-using BlockScores = std::vector<float>;
+using HostScores = std::vector<float>;
 
 // Rows that sum to 1, all values different.
-BlockScores RandomBlockScores(int64_t num_tiles, int32_t num_heads,
-                              uint64_t seed);
+HostScores RandomBlockScores(int64_t num_tiles, int32_t num_heads,
+                             uint64_t seed);
 
 // A test with scores on a device, which its parameter names.
 class BlockScoresTest : public testing::TestWithParam<std::string> {
@@ -27,7 +27,7 @@ class BlockScoresTest : public testing::TestWithParam<std::string> {
   void TearDown() override { kept_.clear(); }
 
   // A copy on the device, until the test ends.
-  const float* OnDevice(const BlockScores& scores);
+  const float* OnDevice(const HostScores& scores);
 
   std::unique_ptr<Device> device_;
 
