@@ -16,27 +16,13 @@
 #include "engine/calibration/run/distillation_setup.h"
 #include "engine/calibration/run/layer_measurement.h"
 #include "engine/calibration/run/loss_history.h"
+#include "engine/calibration/run/micro_step_kind.h"
 #include "engine/calibration/run/sequence_pass.h"
 #include "engine/calibration/scoring/layer_scorer.h"
 #include "engine/calibration/training/layer_trainer.h"
 #include "engine/calibrator.h"
 
 namespace seer {
-
-// What a micro-step did. Those of a kind take about the same time.
-enum class MicroStepKind {
-  kSetUp,
-  kFirstSpan,  // before the border: without a target
-  kTrainingSpan,
-  kValidationSpan,
-  kProfilingSpan,
-  kEvaluationSpan,
-  kUpdate,
-  kSave,
-  kExport,
-  kWait,  // none: the source had no memory for the next sequence
-};
-constexpr int kNumMicroStepKinds = 10;
 
 struct DistillationResult {
   TensorFile file;  // the gate set's

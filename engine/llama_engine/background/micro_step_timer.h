@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "engine/calibration/run/distillation_run.h"
+#include "engine/calibration/run/micro_step_kind.h"
 #include "engine/device/device.h"
 
 namespace seer {

@@ -4,7 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "engine/calibration/run/distillation_run.h"
+#include "engine/calibration/run/micro_step_kind.h"
 #include "engine/device/cpu_device.h"
 #include "engine/llama_engine/background/background_share.h"
 #include "gtest/gtest.h"
