@@ -11,22 +11,30 @@ import subprocess
 import sys
 
 _ANNOTATION = re.compile(r"\bABSL_(PT_)?GUARDED_BY|\bABSL_\w*LOCK\w*\b")
+_LOCK = re.compile(r"\bMutexLock\b")
+# Has annotations of its own, of what it is made of.
+_MUTEX = "base/mutex.h"
 _INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 def uses_annotations(path):
-    """Whether `path`, or a header of ours that it includes, has annotations."""
-    seen, left = {path}, [path]
-    while left:
-        with open(left.pop(), encoding="utf-8") as file:
-            text = file.read()
-        if _ANNOTATION.search(text):
-            return True
-        for include in _INCLUDE.findall(text):
-            if include not in seen and os.path.exists(include):
-                seen.add(include)
-                left.append(include)
-    return False
+    """Whether `path`, or a header of ours that it includes, has annotations or locks.
+
+    A source that reaches what is guarded includes the header that says so.
+    """
+    text = read(path)
+    if _ANNOTATION.search(text) or _LOCK.search(text):
+        return True
+    return any(
+        _ANNOTATION.search(read(include))
+        for include in _INCLUDE.findall(text)
+        if include != _MUTEX and os.path.exists(include)
+    )
 
 
 def main(stamp, source, flags):

@@ -3,8 +3,8 @@
     bazel build --config=thread_safety //...
 
 analyses the C++ sources of each target with clang -fsyntax-only
--Wthread-safety, where they or the headers of ours that they include use the
-annotations. Targets that reach LibTorch are left out: its headers take clang
+-Wthread-safety, where they or the headers of ours that they include themselves use
+the annotations or take locks. Targets that reach LibTorch are left out: its headers take clang
 longer than the analysis is worth.
 """
 
