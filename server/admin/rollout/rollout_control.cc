@@ -180,13 +180,13 @@ absl::StatusOr<Rollout> RolloutControl::Apply(const Manner& manner,
   }
   // A rollback that leaves the stable set alone does not need one that the
   // start could not load: what serves in its place goes on.
-  bool is_without = false;
+  std::set<std::string> left_out;
   if (manner.is_rollback && not_served_.count(next.stable) != 0) {
     SEER_ASSIGN_OR_RETURN(const Rollout now, catalog_->GetRollout(model_));
-    is_without = now.stable == next.stable;
+    if (now.stable == next.stable) left_out = not_served_;
   }
-  const auto served = [&](const Rollout& rollout) {
-    return is_without ? WithoutUnusable(rollout, not_served_) : rollout;
+  const auto served = [&left_out](const Rollout& rollout) {
+    return left_out.empty() ? rollout : WithoutUnusable(rollout, left_out);
   };
   absl::Status prepared = Prepare(served(next), manner);
   if (manner.validate_only) {
