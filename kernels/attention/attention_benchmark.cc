@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <functional>
@@ -430,12 +429,7 @@ int Main() {
   }
   BenchmarkDecode(8192, stream, &report);
 
-  const std::string output = absl::GetFlag(FLAGS_output);
-  if (output.empty()) {
-    std::fputs(report.Markdown().c_str(), stdout);
-    return 0;
-  }
-  return report.WriteTo(output) ? 0 : 1;
+  return report.WriteTo(absl::GetFlag(FLAGS_output)) ? 0 : 1;
 }
 
 }  // namespace

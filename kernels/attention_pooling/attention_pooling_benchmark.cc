@@ -4,7 +4,6 @@
 //
 //   bazel build //kernels/attention_pooling:attention_pooling_benchmark
 //   attention_pooling_benchmark --commit=$(git rev-parse HEAD)
-#include <cstdio>
 #include <functional>
 #include <string>
 #include <thread>
@@ -222,12 +221,7 @@ int Main() {
     report.AddText(absl::StrCat("No GPU was measured: ", missing));
   }
 #endif
-  const std::string output = absl::GetFlag(FLAGS_output);
-  if (output.empty()) {
-    std::fputs(report.Markdown().c_str(), stdout);
-    return 0;
-  }
-  return report.WriteTo(output) ? 0 : 1;
+  return report.WriteTo(absl::GetFlag(FLAGS_output)) ? 0 : 1;
 }
 
 }  // namespace

@@ -6,8 +6,6 @@
 
 #include <cmath>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -30,6 +28,7 @@
 #include "engine/request.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "tests/benchmarks/stream_summary.h"
+#include "tests/benchmarks/text_tokens.h"
 #include "tests/testing/benchmark_report.h"
 
 ABSL_FLAG(std::string, model, "", "Hugging Face folder of the model");
@@ -132,13 +131,6 @@ std::string TokensPerSecond(const std::vector<double>& seconds_a_token) {
   return absl::StrFormat("%.0f", 1.0 / SpreadOf(seconds_a_token).median);
 }
 
-absl::StatusOr<std::vector<TokenId>> ReadText(const Tokenizer& tokenizer) {
-  std::ifstream file(absl::GetFlag(FLAGS_text));
-  const std::string content((std::istreambuf_iterator<char>(file)),
-                            std::istreambuf_iterator<char>());
-  return tokenizer.Encode(content, {});
-}
-
 absl::Status Compare(LlamaEngine& engine, const std::vector<TokenId>& text,
                      int64_t num_tokens, BenchmarkReport* report) {
   std::vector<double> prefills, calibrations, ratios;
@@ -172,7 +164,8 @@ absl::Status Main() {
   options.scheduler = SchedulerOptionsFor(options.device);
   SEER_ASSIGN_OR_RETURN(const auto tokenizer,
                         Tokenizer::Load(options.model_dir));
-  SEER_ASSIGN_OR_RETURN(const std::vector<TokenId> text, ReadText(*tokenizer));
+  SEER_ASSIGN_OR_RETURN(const std::vector<TokenId> text,
+                        ReadTokens(absl::GetFlag(FLAGS_text), *tokenizer));
   SEER_ASSIGN_OR_RETURN(const auto engine,
                         LlamaEngine::Create(options, tokenizer.get(), nullptr));
 
@@ -202,9 +195,7 @@ absl::Status Main() {
     SEER_RETURN_IF_ERROR(Compare(*engine, text, num_tokens, &report));
   }
   const std::string output = absl::GetFlag(FLAGS_output);
-  if (output.empty()) {
-    std::fputs(report.Markdown().c_str(), stdout);
-  } else if (!report.WriteTo(output)) {
+  if (!report.WriteTo(output)) {
     return absl::InternalError(absl::StrCat("cannot write ", output));
   }
   return absl::OkStatus();

@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 
-from serve_load import Server, write_text
+from serve_load import Server, write_report, write_text
 
 _SEQUENCE = 8192
 
@@ -146,11 +146,7 @@ def main():
         finally:
             exit_code = server.stop()
         report["exit_code"] = exit_code
-    text = json.dumps(report, indent=1)
-    print(text)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            file.write(text)
+    write_report(report, arguments.json)
     failed = sum(turn["failed"] for turn in report["turns"])
     return 1 if failed or exit_code else 0
 

@@ -326,9 +326,7 @@ absl::Status Main() {
   if (!decodes.empty()) ReportDecode(decodes, *model, &report);
   if (!passes.empty()) ReportPasses(passes, &report);
   const std::string output = absl::GetFlag(FLAGS_output);
-  if (output.empty()) {
-    std::fputs(report.Markdown().c_str(), stdout);
-  } else if (!report.WriteTo(output)) {
+  if (!report.WriteTo(output)) {
     return absl::InternalError(absl::StrCat("cannot write ", output));
   }
   return absl::OkStatus();

@@ -11,8 +11,6 @@
 #include <condition_variable>
 #include <cstdio>
 #include <ctime>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -29,6 +27,7 @@
 #include "engine/request.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "tests/benchmarks/stream_summary.h"
+#include "tests/benchmarks/text_tokens.h"
 #include "tests/testing/benchmark_report.h"
 
 ABSL_FLAG(std::string, model, "", "Hugging Face folder of the model");
@@ -251,9 +250,7 @@ absl::Status Report(const std::vector<Case>& cases,
     AddPhases(cases[i], runs[i], &report);
   }
   const std::string output = absl::GetFlag(FLAGS_output);
-  if (output.empty()) {
-    std::fputs(report.Markdown().c_str(), stdout);
-  } else if (!report.WriteTo(output)) {
+  if (!report.WriteTo(output)) {
     return absl::InternalError(absl::StrCat("cannot write ", output));
   }
   return absl::OkStatus();
@@ -263,11 +260,8 @@ absl::Status Main() {
   SEER_ASSIGN_OR_RETURN(const std::vector<Case> cases, CasesFromFlags());
   SEER_ASSIGN_OR_RETURN(const auto tokenizer,
                         Tokenizer::Load(absl::GetFlag(FLAGS_model)));
-  std::ifstream file(absl::GetFlag(FLAGS_text));
-  const std::string content((std::istreambuf_iterator<char>(file)),
-                            std::istreambuf_iterator<char>());
   SEER_ASSIGN_OR_RETURN(const std::vector<TokenId> text,
-                        tokenizer->Encode(content, {}));
+                        ReadTokens(absl::GetFlag(FLAGS_text), *tokenizer));
   for (const Case& c : cases) {
     if (c.num_tokens > static_cast<int64_t>(text.size())) {
       return absl::InvalidArgumentError("--text is too short");

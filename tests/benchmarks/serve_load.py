@@ -46,6 +46,15 @@ WORDS = ("the of and to in was her she had it with for that you not be his as he
          "friend sister house room evening walk answer hope mind moment").split()
 
 
+def write_report(report, path):
+    """Prints what was measured, and writes it to `path` too if that is given."""
+    text = json.dumps(report, indent=1)
+    print(text)
+    if path:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
 class Server:
     def __init__(self, bundle, model, flags, folder):
         self.bundle, self.folder = bundle, folder
@@ -250,11 +259,7 @@ def main():
         finally:
             exit_code = server.stop()
         report["exit_code"] = exit_code
-    text = json.dumps(report, indent=1)
-    print(text)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            file.write(text)
+    write_report(report, arguments.json)
     load = report["streams"]
     grown = max((load["at_the_end"][key] or 0) - (load["after_a_minute"][key] or 0)
                 for key in ("gpu_mib", "server_mib"))

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 
 #include "absl/base/internal/raw_logging.h"
@@ -94,6 +95,7 @@ void BenchmarkReport::AddText(absl::string_view text) {
 }
 
 bool BenchmarkReport::WriteTo(const std::string& path) const {
+  if (path.empty()) return std::fputs(Markdown().c_str(), stdout) >= 0;
   std::ofstream file(path);
   file << Markdown();
   file.close();

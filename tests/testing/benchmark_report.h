@@ -48,7 +48,8 @@ class BenchmarkReport {
   void AddText(absl::string_view text);
 
   std::string Markdown() const { return header_ + facts_ + body_; }
-  // Whether it could be written.
+  // To a file, or where `path` is empty to standard output. Whether it could be
+  // written.
   bool WriteTo(const std::string& path) const;
 
  private:
