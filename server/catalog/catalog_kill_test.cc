@@ -19,7 +19,6 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -28,6 +27,7 @@
 #include "base/logging.h"
 #include "gtest/gtest.h"
 #include "server/catalog/catalog.h"
+#include "tests/testing/kill_flags.h"
 #include "tests/testing/server/catalog_operations.h"
 #include "tests/testing/temporary_folder.h"
 
@@ -259,17 +259,5 @@ TEST_F(CatalogKillTest, EverythingIsDoneOrNotDone) {
 }  // namespace seer
 
 int main(int argc, char** argv) {
-  testing::InitGoogleTest(&argc, argv);
-  for (int i = 1; i < argc; ++i) {
-    absl::string_view flag = argv[i];
-    const bool ok = absl::ConsumePrefix(&flag, "--kills=")
-                        ? absl::SimpleAtoi(flag, &seer::num_kills)
-                        : absl::ConsumePrefix(&flag, "--seed=") &&
-                              absl::SimpleAtoi(flag, &seer::first_seed);
-    if (!ok) {
-      std::fprintf(stderr, "unknown flag %s\n", argv[i]);
-      return 2;
-    }
-  }
-  return RUN_ALL_TESTS();
+  return seer::RunKillTests(argc, argv, &seer::num_kills, &seer::first_seed);
 }

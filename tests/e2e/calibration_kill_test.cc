@@ -14,15 +14,14 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/admin/rollout_change.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/administered_server.h"
+#include "tests/testing/kill_flags.h"
 
 namespace seer {
 namespace {
@@ -319,17 +318,5 @@ TEST_F(CalibrationKillTest, WhatWasAnsweredHolds) {
 }  // namespace seer
 
 int main(int argc, char** argv) {
-  testing::InitGoogleTest(&argc, argv);
-  for (int i = 1; i < argc; ++i) {
-    absl::string_view flag = argv[i];
-    const bool ok = absl::ConsumePrefix(&flag, "--kills=")
-                        ? absl::SimpleAtoi(flag, &seer::num_kills)
-                        : absl::ConsumePrefix(&flag, "--seed=") &&
-                              absl::SimpleAtoi(flag, &seer::first_seed);
-    if (!ok) {
-      std::fprintf(stderr, "unknown flag %s\n", argv[i]);
-      return 2;
-    }
-  }
-  return RUN_ALL_TESTS();
+  return seer::RunKillTests(argc, argv, &seer::num_kills, &seer::first_seed);
 }
