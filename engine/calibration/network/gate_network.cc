@@ -34,6 +34,19 @@ at::Tensor HeadsApart(const at::Tensor& x, int64_t num_columns) {
 
 }  // namespace
 
+at::Tensor BlockMeans(const at::Tensor& sums, int64_t first_block,
+                      int64_t num_tokens) {
+  at::Tensor means = sums * (1.0 / kBlockSize);
+  // Every block is full but for the sequence's last.
+  const int64_t rest = num_tokens % kBlockSize;
+  if (rest != 0 && first_block + sums.size(0) == NumBlocks(num_tokens)) {
+    at::Tensor last = means.select(0, sums.size(0) - 1);
+    at::div_out(last, sums.select(0, sums.size(0) - 1),
+                static_cast<double>(rest));
+  }
+  return means;
+}
+
 GateParameters GateParameters::ZerosLike() const {
   GateParameters zeros;
   if (is_double()) zeros.linear_q = at::zeros_like(linear_q);
@@ -62,22 +75,10 @@ at::Tensor GateSequence::Pooled(const at::Tensor& pools, const PoolSet& set,
   if (set.max) parts.push_back(pools.select(2, kPoolMax));
   if (set.min) parts.push_back(pools.select(2, kPoolMin));
   if (set.avg)
-    parts.push_back(Averages(pools.select(2, kPoolSum), first_block));
+    parts.push_back(
+        BlockMeans(pools.select(2, kPoolSum), first_block, num_tokens_));
   for (at::Tensor& part : parts) part = part.transpose(0, 1);
   return Rounded(at::cat(parts, -1));
-}
-
-at::Tensor GateSequence::Averages(const at::Tensor& sums,
-                                  int64_t first_block) const {
-  at::Tensor averages = sums * (1.0 / kBlockSize);
-  // Every block is full but for the sequence's last.
-  const int64_t rest = num_tokens_ % kBlockSize;
-  if (rest != 0 && first_block + sums.size(0) == NumBlocks(num_tokens_)) {
-    at::Tensor last = averages.select(0, sums.size(0) - 1);
-    at::div_out(last, sums.select(0, sums.size(0) - 1),
-                static_cast<double>(rest));
-  }
-  return averages;
 }
 
 at::Tensor GateSequence::Rotated(const at::Tensor& x, int64_t first_block,

@@ -32,6 +32,11 @@ struct GateNetwork {
   at::Tensor sin;
 };
 
+// Sums [M, H, D] of the blocks from first_block on, of a sequence of so many
+// tokens, over how many of these each block has.
+at::Tensor BlockMeans(const at::Tensor& sums, int64_t first_block,
+                      int64_t num_tokens);
+
 // One sequence through one layer's gate, forward and back.
 //
 //   GateSequence sequence(network, num_tokens);
@@ -76,8 +81,6 @@ class GateSequence {
   // [M, H, kNumPools, D] of the blocks from first_block on -> [H, M, np * D].
   at::Tensor Pooled(const at::Tensor& pools, const PoolSet& set,
                     int64_t first_block) const;
-  // Sums [M, H, D] of the blocks from first_block on, by their tokens.
-  at::Tensor Averages(const at::Tensor& sums, int64_t first_block) const;
   void KeepKeys(const at::Tensor& inputs, const at::Tensor& entries);
   // x [H, M, D] of the blocks from first_block on; back: by the other angle.
   at::Tensor Rotated(const at::Tensor& x, int64_t first_block, bool back) const;

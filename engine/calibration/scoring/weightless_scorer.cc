@@ -1,7 +1,6 @@
 #include "engine/calibration/scoring/weightless_scorer.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
@@ -12,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "engine/calibration/network/gate_loss.h"
+#include "engine/calibration/network/gate_network.h"
 #include "engine/gate/gate_design.h"
 #include "engine/model/aten/aten.h"
 #include "kernels/paged_kv.h"
@@ -131,16 +131,10 @@ class MeanPoolPass final : public WeightlessPass {
 
   // [M, H, kNumPools, D] of the blocks from first_block on -> [H, M, D].
   at::Tensor RopedMeans(const at::Tensor& pools, int64_t first_block) const {
-    // Every block is full but for the sequence's last.
-    const at::Tensor counts =
-        at::arange(first_block, first_block + pools.size(0), pools.options())
-            .mul_(-kBlockSize)
-            .add_(sequence_len())
-            .clamp_max_(kBlockSize);
-    const at::Tensor means = pools.select(2, kPoolRopedSum)
-                                 .div(counts.view({-1, 1, 1}))
-                                 .transpose(0, 1)
-                                 .contiguous();
+    const at::Tensor means =
+        BlockMeans(pools.select(2, kPoolRopedSum), first_block, sequence_len())
+            .transpose(0, 1)
+            .contiguous();
     if (options_.shape.dtype == DType::kFloat32) return means;
     return means.to(at::kBFloat16).to(at::kFloat);
   }
