@@ -75,6 +75,10 @@ Outcome Complete(v1::CompletionService::Stub& stub,
   return outcome;
 }
 
+// The counters below are the engine's: they would hold what the quality guard
+// has computed again.
+constexpr char kNoGuard[] = "--quality_guard_fraction=0";
+
 // Visible, then selected.
 std::pair<double, double> BlockCounters(const ServerProcess& server) {
   return {server.Metric("seer_attention_blocks_visible_total{"),
@@ -83,7 +87,7 @@ std::pair<double, double> BlockCounters(const ServerProcess& server) {
 
 TEST(StreamsTest, ManyStreamsWithMixedPoliciesAddUpInTheCounters) {
   constexpr int kStreams = 64;
-  ServerProcess server(NewModel(), {});
+  ServerProcess server(NewModel(), {kNoGuard});
   ASSERT_TRUE(server.WaitUntilServing()) << server.Log();
   const auto before = BlockCounters(server);
   std::vector<Outcome> outcomes(kStreams);
@@ -139,7 +143,7 @@ bool IsFeasible(int prompt_len, double target) {
 TEST(StreamsTest, RealizedSparsityMeetsTheTargetInReplyAndCounters) {
   TinyLlamaOptions model;
   model.num_layers = 1;
-  ServerProcess server(NewModel(model), {});
+  ServerProcess server(NewModel(model), {kNoGuard});
   ASSERT_TRUE(server.WaitUntilServing()) << server.Log();
   for (const int prompt_len : {2048, 4096, 8192}) {
     for (const double target : {0.5, 0.8}) {
