@@ -35,7 +35,8 @@ absl::Status TrainingOptions::Validate() const {
   } fields[] = {
       {adam_w.beta1 >= 0 && adam_w.beta1 < 1, "beta1", adam_w.beta1},
       {adam_w.beta2 >= 0 && adam_w.beta2 < 1, "beta2", adam_w.beta2},
-      {adam_w.epsilon > 0 && adam_w.epsilon <= 1, "epsilon", adam_w.epsilon},
+      {adam_w.epsilon >= 1e-12 && adam_w.epsilon <= 1, "epsilon",
+       adam_w.epsilon},
       {adam_w.weight_decay >= 0 && adam_w.weight_decay <= 1, "weight_decay",
        adam_w.weight_decay},
       {adam_w.max_gradient_norm > 0, "max_gradient_norm",

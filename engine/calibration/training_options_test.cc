@@ -70,7 +70,7 @@ TEST(TrainingOptionsTest, RefusesWhatIsOutOfRangeByName) {
   options.adam_w.beta2 = nan;
   EXPECT_NE(message(options).find("beta2"), std::string::npos);
   options = {};
-  options.adam_w.epsilon = 0.0;
+  options.adam_w.epsilon = 1e-300;  // 0 in fp32
   EXPECT_NE(message(options).find("epsilon"), std::string::npos);
   options = {};
   options.adam_w.weight_decay = -1.0;

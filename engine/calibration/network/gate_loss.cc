@@ -1,8 +1,10 @@
 #include "engine/calibration/network/gate_loss.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
+#include <ATen/ops/_log_softmax_backward_data.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/log_softmax.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/xlogy.h>
 
@@ -34,18 +36,18 @@ at::Tensor RootTarget(at::Tensor target) {
 
 at::Tensor VisibleBlocksOf(int64_t first_tile, int64_t num_tiles,
                            int64_t num_blocks, at::Device device) {
-  const auto options = at::TensorOptions(at::kLong).device(device);
-  return at::arange(num_blocks, options)
-      .le(at::arange(first_tile, first_tile + num_tiles, options).unsqueeze(1));
+  return at::ones({num_tiles, num_blocks},
+                  at::TensorOptions(at::kBool).device(device))
+      .tril_(first_tile);
 }
 
 GateLossResult ComputeGateLoss(const GateLossArgs& args) {
-  const at::Tensor hidden =
-      VisibleBlocksOf(args.first_tile, args.logits.size(1), args.logits.size(2),
-                      args.logits.device())
-          .logical_not();
-  const at::Tensor logits = args.logits.masked_fill(hidden, kHiddenLogit);
-  at::Tensor target = args.target.masked_fill(hidden, 0.0);
+  // Row r sees the blocks up to first_tile + r: a triangle.
+  const at::Tensor hidden = at::full({args.logits.size(1), args.logits.size(2)},
+                                     kHiddenLogit, args.logits.options())
+                                .triu_(args.first_tile + 1);
+  const at::Tensor logits = args.logits.tril(args.first_tile).add_(hidden);
+  at::Tensor target = args.target.tril(args.first_tile);
   if (args.loss == GateLoss::kKlOfRoot) target = RootTarget(target);
   const double scale = 1.0 / args.num_terms;
   GateLossResult result;
@@ -58,13 +60,13 @@ GateLossResult ComputeGateLoss(const GateLossArgs& args) {
                           .mul_(2.0 * scale);
     return result;
   }
-  at::Tensor log_probs = at::log_softmax(logits, -1);
-  result.gradient = log_probs.exp()
-                        .mul_(target.sum(-1, /*keepdim=*/true))
-                        .sub_(target)
-                        .mul_(scale);
-  result.value = SumAll(at::xlogy(target, target).sub_(log_probs.mul_(target)))
-                     .mul_(scale);
+  const at::Tensor log_probs = at::log_softmax(logits, -1);
+  // By a log-probability the loss grows by -target.
+  result.gradient = at::_log_softmax_backward_data(target * -scale, log_probs,
+                                                   -1, log_probs.scalar_type());
+  result.value =
+      SumAll(at::xlogy(target, target).addcmul_(log_probs, target, -1.0))
+          .mul_(scale);
   return result;
 }
 

@@ -57,7 +57,8 @@ GateParameters GateParameters::ZerosLike() const {
 GateSequence::GateSequence(const GateNetwork& network, int64_t num_tokens)
     : network_(network),
       num_tokens_(num_tokens),
-      num_entry_heads_(network.weights.linear_k.size(0)) {
+      num_entry_heads_(network.weights.linear_k.size(0)),
+      scale_(1.0 / std::sqrt(static_cast<double>(network.shape.head_dim))) {
   const GateParameters& weights = network.weights;
   if (weights.is_double()) weights_q_ = Rounded(weights.linear_q);
   weights_k_ =
@@ -134,10 +135,12 @@ at::Tensor GateSequence::Score(const at::Tensor& pooled_queries,
                                    ? Rounded(query_inputs_.bmm(weights_q_))
                                    : query_inputs_;
   query_entries_ = Rounded(Rotated(projected, first_tile, /*back=*/false));
+  const at::Tensor queries =
+      query_entries_.view({num_entry_heads_, -1, head_dim});
   const at::Tensor keys = key_entries_.narrow(1, 0, num_visible);
-  return query_entries_.view({num_entry_heads_, -1, head_dim})
-      .bmm(keys.transpose(1, 2))
-      .mul_(1.0 / std::sqrt(static_cast<double>(head_dim)))
+  return at::empty({num_entry_heads_, queries.size(1), num_visible},
+                   queries.options())
+      .baddbmm_(queries, keys.transpose(1, 2), /*beta=*/0.0, scale_)
       .view({network_.shape.num_query_heads, num_tiles, num_visible});
 }
 
@@ -146,25 +149,19 @@ void GateSequence::AddGradient(const at::Tensor& gradient,
   const int64_t head_dim = network_.shape.head_dim;
   const int64_t num_visible = gradient.size(2);
   const at::Tensor by_products =
-      (gradient * (1.0 / std::sqrt(static_cast<double>(head_dim))))
-          .reshape({num_entry_heads_, -1, num_visible});
+      gradient.reshape({num_entry_heads_, -1, num_visible});
   const at::Tensor queries =
       query_entries_.view({num_entry_heads_, -1, head_dim});
-  if (!key_gradient_.defined() && num_visible == key_entries_.size(1)) {
-    key_gradient_ = by_products.transpose(1, 2).bmm(queries);
-  } else {
-    if (!key_gradient_.defined()) {
-      key_gradient_ = at::zeros_like(key_entries_);
-    }
-    key_gradient_.narrow(1, 0, num_visible)
-        .baddbmm_(by_products.transpose(1, 2), queries);
-  }
+  if (!key_gradient_.defined()) key_gradient_ = at::zeros_like(key_entries_);
+  key_gradient_.narrow(1, 0, num_visible)
+      .baddbmm_(by_products.transpose(1, 2), queries, /*beta=*/1.0, scale_);
   if (!network_.weights.is_double()) return;
   const at::Tensor by_queries =
       by_products.bmm(key_entries_.narrow(1, 0, num_visible))
           .view_as(query_entries_);
   gradients->linear_q.baddbmm_(query_inputs_.transpose(1, 2),
-                               Rotated(by_queries, first_tile_, /*back=*/true));
+                               Rotated(by_queries, first_tile_, /*back=*/true),
+                               /*beta=*/1.0, scale_);
 }
 
 void GateSequence::Finish(GateParameters* gradients) {

@@ -88,6 +88,7 @@ class GateSequence {
   const GateNetwork network_;
   const int64_t num_tokens_;
   const int64_t num_entry_heads_;
+  const double scale_;  // of products
   int64_t num_keys_ = 0;
   at::Tensor weights_q_;     // rounded [Hq, nq * D, D]
   at::Tensor weights_k_;     // rounded [Hk, nk * D, entry heads / Hk * D]

@@ -1,10 +1,11 @@
 #include "engine/calibration/training/adam_w.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/hypot.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/zeros_like.h>
-
-#include <cmath>
-#include <cstddef>
 
 namespace seer {
 namespace {
@@ -22,38 +23,32 @@ AdamWState::AdamWState(const std::vector<at::Tensor>& weights) {
 }
 
 at::Tensor GradientNorm(const std::vector<at::Tensor>& gradients) {
-  at::Tensor sum;
+  at::Tensor norm;
   for (const at::Tensor& gradient : gradients) {
-    const at::Tensor square = gradient.to(at::kDouble).square().sum();
-    sum = sum.defined() ? sum + square : square;
+    const at::Tensor of_one =
+        at::linalg_vector_norm(gradient, 2.0, /*dim=*/at::OptionalIntArrayRef(),
+                               /*keepdim=*/false, at::kDouble);
+    norm = norm.defined() ? at::hypot(norm, of_one) : of_one;
   }
-  return sum.sqrt_();
+  return norm;
 }
 
 void UpdateWeights(const AdamWOptions& options, double learning_rate,
-                   const at::Tensor& norm,
-                   const std::vector<at::Tensor>& gradients, AdamWState* state,
-                   const std::vector<at::Tensor>& weights) {
-  const double t = static_cast<double>(++state->num_updates);
-  const double correction1 = 1.0 - std::pow(options.beta1, t);
-  const double correction2 = 1.0 - std::pow(options.beta2, t);
-  const at::Tensor clip = (norm + kNormEpsilon)
-                              .reciprocal_()
-                              .mul_(options.max_gradient_norm)
-                              .clamp_max_(1.0);
-  for (size_t i = 0; i < weights.size(); ++i) {
-    at::Tensor gradient = gradients[i];
-    gradient.mul_(clip.to(gradient.scalar_type()));
-    at::Tensor m = state->first_moments[i];
-    at::Tensor v = state->second_moments[i];
-    m.mul_(options.beta1).add_(gradient, 1.0 - options.beta1);
-    v.mul_(options.beta2).addcmul_(gradient, gradient, 1.0 - options.beta2);
-    const at::Tensor root =
-        v.sqrt().div_(std::sqrt(correction2)).add_(options.epsilon);
-    at::Tensor weight = weights[i];
-    weight.mul_(1.0 - learning_rate * options.weight_decay)
-        .addcdiv_(m, root, -learning_rate / correction1);
+                   double norm, const std::vector<at::Tensor>& gradients,
+                   AdamWState* state, const std::vector<at::Tensor>& weights) {
+  ++state->num_updates;
+  const double clip = options.max_gradient_norm / (norm + kNormEpsilon);
+  if (clip < 1.0) {
+    for (at::Tensor gradient : gradients) gradient.mul_(clip);
   }
+  const std::vector<at::Tensor> num_updates(
+      weights.size(), at::full({}, static_cast<double>(state->num_updates),
+                               weights.front().options().dtype(at::kFloat)));
+  at::_fused_adamw_(weights, gradients, state->first_moments,
+                    state->second_moments, /*max_exp_avg_sqs=*/{}, num_updates,
+                    learning_rate, options.beta1, options.beta2,
+                    options.weight_decay, options.epsilon, /*amsgrad=*/false,
+                    /*maximize=*/false);
 }
 
 }  // namespace seer

@@ -21,7 +21,8 @@ struct AdamWState {
   explicit AdamWState(const std::vector<at::Tensor>& weights);
 };
 
-// The norm of all elements: double, a scalar. Waits for nothing.
+// The norm of all elements of one or two tensors: double, a scalar. Waits for
+// nothing.
 at::Tensor GradientNorm(const std::vector<at::Tensor>& gradients);
 
 // One update, as torch.optim.AdamW documents it (amsgrad and maximize false),
@@ -32,12 +33,11 @@ at::Tensor GradientNorm(const std::vector<at::Tensor>& gradients);
 //   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 //   weight -= rate / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + epsilon)
 //
-// The clip is torch.nn.utils.clip_grad_norm_'s; `norm` is GradientNorm's. Works
-// in the weights' type; waits for nothing; `gradients` are lost.
+// The clip is torch.nn.utils.clip_grad_norm_'s; `norm` is GradientNorm's,
+// finite. Works in the weights' type; waits for nothing; `gradients` are lost.
 void UpdateWeights(const AdamWOptions& options, double learning_rate,
-                   const at::Tensor& norm,
-                   const std::vector<at::Tensor>& gradients, AdamWState* state,
-                   const std::vector<at::Tensor>& weights);
+                   double norm, const std::vector<at::Tensor>& gradients,
+                   AdamWState* state, const std::vector<at::Tensor>& weights);
 
 }  // namespace seer
 

@@ -20,8 +20,9 @@ at::Tensor Values(std::vector<double> values) {
 
 void Update(const AdamWOptions& options, std::vector<at::Tensor> gradients,
             AdamWState* state, const std::vector<at::Tensor>& weights) {
-  UpdateWeights(options, /*learning_rate=*/0.1, GradientNorm(gradients),
-                gradients, state, weights);
+  UpdateWeights(options, /*learning_rate=*/0.1,
+                GradientNorm(gradients).item<double>(), gradients, state,
+                weights);
 }
 
 // By hand, from the formula with forty digits: rate 0.1, gradients 1/2, -1/4

@@ -2,7 +2,6 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/isfinite.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/InferenceMode.h>
 
@@ -197,18 +196,15 @@ absl::Status LayerTrainer::Update(double learning_rate, StepResult* result) {
                      step_->number, ": ", what, " not finite"));
   };
   const std::vector<at::Tensor> gradients = AsList(step_->gradients);
-  const at::Tensor norm = GradientNorm(gradients);
-  const at::Tensor numbers = at::stack({step_->pass.loss(), norm}).cpu();
+  const at::Tensor numbers =
+      at::stack({step_->pass.loss(), GradientNorm(gradients)}).cpu();
   result->loss = numbers[0].item<double>();
   result->gradient_norm = numbers[1].item<double>();
   if (!std::isfinite(result->loss)) return diverged("the loss is");
   if (!std::isfinite(result->gradient_norm)) return diverged("a gradient is");
-  const std::vector<at::Tensor> weights = AsList(tensors_->network.weights);
-  UpdateWeights(options_.training.adam_w, learning_rate, norm, gradients,
-                &tensors_->adam_w, weights);
-  for (const at::Tensor& weight : weights) {
-    if (!weight.isfinite().all().item<bool>()) return diverged("a weight is");
-  }
+  UpdateWeights(options_.training.adam_w, learning_rate, result->gradient_norm,
+                gradients, &tensors_->adam_w,
+                AsList(tensors_->network.weights));
   return absl::OkStatus();
 }
 

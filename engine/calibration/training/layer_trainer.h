@@ -89,9 +89,8 @@ class LayerTrainer {
   absl::Status EndSequence();
 
   // Updates the weights. FAILED_PRECONDITION: sequences are missing.
-  // ABORTED, naming layer and step: training diverged. A loss or gradient that
-  // is not finite leaves the weights as they were; weights that are not finite
-  // are of no use any more.
+  // ABORTED, naming layer and step: training diverged, to a loss or a gradient
+  // that is not finite; the weights are as they were.
   absl::StatusOr<StepResult> EndStep();
 
   // Drops the step under way, if there is one; BeginStep repeats it.
