@@ -27,8 +27,9 @@ struct SpanLimits {
 };
 
 // All tiles of a sequence, ascending without a gap, in spans that cost about
-// the same; none spans `border`, in 0..num_tiles. A function of its arguments
-// alone: sums are made span by span, so with these they come out the same.
+// the same; none spans `border`, in 0..num_tiles, unless it is the only one. A
+// function of its arguments alone: sums are made span by span, so with these
+// they come out the same.
 std::vector<TileSpan> CutIntoSpans(int64_t num_tiles, int64_t border,
                                    const SpanLimits& limits);
 

@@ -55,8 +55,8 @@ TEST(TileSpansTest, KeepToTheirMemory) {
 TEST(TileSpansTest, ShortSequences) {
   EXPECT_EQ(CutIntoSpans(1, 0, SpanLimits()).size(), 1u);
   EXPECT_EQ(CutIntoSpans(2, 0, SpanLimits()).size(), 1u);
-  EXPECT_EQ(CutIntoSpans(2, 1, SpanLimits()).size(), 2u);
-  EXPECT_EQ(CutIntoSpans(2, 2, SpanLimits()).size(), 1u);
+  EXPECT_EQ(CutIntoSpans(4, 1, SpanLimits()).size(), 1u);
+  EXPECT_EQ(CutIntoSpans(5, 1, SpanLimits()).front().last, 1);
 }
 
 }  // namespace

@@ -113,8 +113,8 @@ int64_t DistillationRun::border() const {
 }
 
 MicroStepKind DistillationRun::SpanKind() const {
-  const bool is_scored =
-      pass_.is_under_way() ? pass_.next_is_scored() : border() == 0;
+  const bool is_scored = pass_.is_under_way() ? pass_.next_is_scored()
+                                              : pass_.FirstIsScored(border());
   if (!is_scored) return MicroStepKind::kFirstSpan;
   switch (stage_) {
     case Stage::kValidating:

@@ -8,6 +8,14 @@
 
 namespace seer {
 
+std::vector<TileSpan> SequencePass::Spans(int64_t border) const {
+  return CutIntoSpans(NumBlocks(parts_.sequence_len), border, parts_.limits);
+}
+
+bool SequencePass::FirstIsScored(int64_t border) const {
+  return Spans(border).front().last > border;
+}
+
 absl::StatusOr<bool> SequencePass::Begin(std::vector<TokenId> tokens,
                                          int64_t border,
                                          const WantedTargets& wanted) {
@@ -16,7 +24,7 @@ absl::StatusOr<bool> SequencePass::Begin(std::vector<TokenId> tokens,
   if (!is_under_way_) return false;
   border_ = border;
   wanted_ = wanted;
-  spans_ = CutIntoSpans(NumBlocks(parts_.sequence_len), border, parts_.limits);
+  spans_ = Spans(border);
   layer_ = 0;
   span_ = 0;
   num_token_layers_ = 0;
@@ -27,7 +35,7 @@ absl::StatusOr<PassPart> SequencePass::Next() {
   const TileSpan span = spans_[span_];
   PassPart part;
   part.layer = layer_;
-  part.is_scored = span.first >= border_;
+  part.is_scored = next_is_scored();
   const bool is_max = parts_.target == CalibrationTarget::kMax;
   WantedTargets wanted;
   if (part.is_scored) {

@@ -21,7 +21,7 @@ struct PassPart {
   TileRange range;         // with the target that a gate is trained on: for
                            // kRootMass the mass, whose roots the loss takes
   RangeTruth truth;        // as far as it is wanted
-  bool is_scored = false;  // at or after the border; else there is no target
+  bool is_scored = false;  // in part after the border; else it has no target
   bool ends_layer = false;
   bool ends_sequence = false;
 };
@@ -41,16 +41,18 @@ class SequencePass {
   SequencePass(const SequencePass&) = delete;
   SequencePass& operator=(const SequencePass&) = delete;
 
-  // Begins with a sequence of sequence_len tokens. Its tiles before `border`
-  // are computed only for those behind them; of these `wanted` comes beside the
-  // target that a gate is trained on. False: the source has no memory for it
-  // now.
+  // Begins with a sequence of sequence_len tokens. Its spans before `border`,
+  // a tile, are computed only for those behind them; of these `wanted` comes
+  // beside the target that a gate is trained on. False: the source has no
+  // memory for it now.
   absl::StatusOr<bool> Begin(std::vector<TokenId> tokens, int64_t border,
                              const WantedTargets& wanted);
   bool is_under_way() const { return is_under_way_; }
 
-  // Of a sequence under way: whether its next part is at or after the border.
-  bool next_is_scored() const { return spans_[span_].first >= border_; }
+  // Whether the first part of a sequence with that border is scored; and the
+  // next part of the one under way.
+  bool FirstIsScored(int64_t border) const;
+  bool next_is_scored() const { return spans_[span_].last > border_; }
 
   // The next part, of a sequence under way. What it points to is valid until
   // the next call; after the last part call End.
@@ -63,6 +65,8 @@ class SequencePass {
   int64_t num_token_layers_done() const { return num_token_layers_; }
 
  private:
+  std::vector<TileSpan> Spans(int64_t border) const;
+
   const Parts parts_;
   bool is_under_way_ = false;
   WantedTargets wanted_;

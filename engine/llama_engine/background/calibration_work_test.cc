@@ -33,15 +33,19 @@ constexpr int64_t kLen = 250;
 
 class RandomSequences final : public TokenSequences {
  public:
+  explicit RandomSequences(int64_t sequence_len) : len_(sequence_len) {}
   int64_t num_sequences() const override { return 5; }
   absl::StatusOr<std::vector<TokenId>> Read(int64_t index) const override {
     std::mt19937_64 random(index + 1);
-    std::vector<TokenId> tokens(kLen);
+    std::vector<TokenId> tokens(len_);
     for (TokenId& token : tokens) {
       token = static_cast<TokenId>(random() % kTinyLlamaVocabSize);
     }
     return tokens;
   }
+
+ private:
+  const int64_t len_;
 };
 
 CalibrationOptions SmallRun() {
@@ -65,7 +69,8 @@ GenerationRequest LongRequest() {
 
 std::unique_ptr<CalibrationRun> Begin(TinyLoop& loop,
                                       const CalibrationOptions& options) {
-  auto run = loop.Calibrate(options, std::make_shared<RandomSequences>());
+  auto run = loop.Calibrate(
+      options, std::make_shared<RandomSequences>(options.sequence_len));
   EXPECT_TRUE(run.ok()) << run.status();
   return *std::move(run);
 }
@@ -233,12 +238,16 @@ TEST_F(CalibrationWorkTest, WhoWaitsBesideItIsToldSo) {
 
 // It holds pages; requests come that the scheduler alone knows of.
 TEST_F(CalibrationWorkTest, GivesPagesBackOnlyToWhoCanStartThen) {
-  PageAllocator& pages = loop_.pages();
-  Scheduler& scheduler = loop_.scheduler();
-  const auto run = Begin(loop_, SmallRun());
+  CpuDevice device(&executor_);
+  TinyLoop loop(&executor_, &device);
+  PageAllocator& pages = loop.pages();
+  Scheduler& scheduler = loop.scheduler();
+  CalibrationOptions options = SmallRun();
+  options.sequence_len = 4 * kLen;  // of more rounds than there are below
+  const auto run = Begin(loop, options);
   absl::Time look_at;
   const auto round = [&] {
-    ASSERT_TRUE(loop_.background().RunRound(false, &look_at).ok());
+    ASSERT_TRUE(loop.background().RunRound(false, &look_at).ok());
   };
   while (pages.num_used() == 0) round();
   const int64_t num_held = pages.num_used();
@@ -295,7 +304,7 @@ TEST_F(CalibrationWorkTest, AFaultOfTheDeviceEndsBoth) {
   EXPECT_EQ(std::get<absl::Status>(event).code(), absl::StatusCode::kInternal);
   loop_.Stop();
   EXPECT_FALSE(loop_.inbox().healthy());
-  EXPECT_EQ(loop_.Calibrate(SmallRun(), std::make_shared<RandomSequences>())
+  EXPECT_EQ(loop_.Calibrate(SmallRun(), std::make_shared<RandomSequences>(kLen))
                 .status()
                 .code(),
             absl::StatusCode::kInternal);
