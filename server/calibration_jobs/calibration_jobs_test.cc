@@ -320,6 +320,14 @@ TEST_F(CalibrationJobsTest, FailsForReasonsThatClientsKnow) {
   EXPECT_EQ(known.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ReasonOf(known)->reason, "DATASET_TOO_SHORT");
   EXPECT_EQ(ReasonOf(known)->limit, 256);
+
+  // Of a newer server, before this one took its place.
+  spec = jobs_.Spec();
+  spec.target = "yet_another";
+  const std::string newer = jobs_.Create(spec);
+  EXPECT_EQ(ReasonOfFailure(newer), "UNKNOWN_SETTING");
+  EXPECT_EQ(jobs_->Get(newer).value().record.failure->message,
+            "this server knows no target yet_another");
 }
 
 TEST_F(CalibrationJobsTest, AnotherModelsAreHeldAndOtherWeightsFail) {

@@ -11,7 +11,7 @@ namespace {
 constexpr const char* kReasons[] = {
     "DIVERGED",           "DATASET_TOO_SHORT",  "DATASET_DAMAGED",
     "CHECKPOINT_DAMAGED", "OUT_OF_MEMORY",      "CRASHED",
-    "MODEL_CHANGED",      "ORACLE_NOT_ALLOWED",
+    "MODEL_CHANGED",      "ORACLE_NOT_ALLOWED", "UNKNOWN_SETTING",
 };
 
 }  // namespace

@@ -79,14 +79,23 @@ std::vector<int64_t> Spread(const std::vector<int64_t>& indices,
   return spread;
 }
 
-CalibrationTarget TargetOf(const std::string& name) {
-  if (name == "root_mass") return CalibrationTarget::kRootMass;
-  return name == "mass" ? CalibrationTarget::kMass : CalibrationTarget::kMax;
+absl::Status UnknownSetting(absl::string_view field, absl::string_view name) {
+  return JobError("UNKNOWN_SETTING",
+                  absl::StrCat("this server knows no ", field, " ", name));
 }
 
-CalibrationLoss LossOf(const std::string& name) {
+absl::StatusOr<CalibrationTarget> TargetOf(const std::string& name) {
+  if (name == "max") return CalibrationTarget::kMax;
+  if (name == "mass") return CalibrationTarget::kMass;
+  if (name == "root_mass") return CalibrationTarget::kRootMass;
+  return UnknownSetting("target", name);
+}
+
+absl::StatusOr<CalibrationLoss> LossOf(const std::string& name) {
+  if (name == "kl") return CalibrationLoss::kKl;
   if (name == "kl_reference") return CalibrationLoss::kKlReference;
-  return name == "mse" ? CalibrationLoss::kMse : CalibrationLoss::kKl;
+  if (name == "mse") return CalibrationLoss::kMse;
+  return UnknownSetting("loss", name);
 }
 
 GateSetFacts FactsOf(const GateFileFacts& file, const std::string& model) {
@@ -120,8 +129,9 @@ absl::StatusOr<FinishedJob> JobRun::Run() {
   SEER_RETURN_IF_ERROR(OrLater(Prepare(dataset)));
   SEER_ASSIGN_OR_RETURN(JobCheckpoint checkpoint, OrLater(LoadCheckpoint()));
   if (const auto* bytes = std::get_if<std::string>(&checkpoint.reached)) {
-    SEER_ASSIGN_OR_RETURN(CalibrationResult result,
-                          Train(TrainingOptions(dataset), *bytes));
+    SEER_ASSIGN_OR_RETURN(const CalibrationOptions options,
+                          TrainingOptions(dataset));
+    SEER_ASSIGN_OR_RETURN(CalibrationResult result, Train(options, *bytes));
     Publish(result.status);
     SEER_RETURN_IF_ERROR(
         Save(result.status,
@@ -188,12 +198,13 @@ absl::StatusOr<JobCheckpoint> JobRun::LoadCheckpoint() {
   return checkpoint;
 }
 
-CalibrationOptions JobRun::TrainingOptions(const Dataset& dataset) const {
+absl::StatusOr<CalibrationOptions> JobRun::TrainingOptions(
+    const Dataset& dataset) const {
   const CalibrationSpec& spec = job_.spec;
   CalibrationOptions options;
   options.design = spec.design;
-  options.target = TargetOf(spec.target);
-  options.loss = LossOf(spec.loss);
+  SEER_ASSIGN_OR_RETURN(options.target, TargetOf(spec.target));
+  SEER_ASSIGN_OR_RETURN(options.loss, LossOf(spec.loss));
   options.steps = spec.steps;
   options.warmup_steps = spec.warmup_steps;
   options.sequences_per_step = spec.tokens_per_step / spec.sequence_len;

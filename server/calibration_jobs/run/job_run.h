@@ -45,7 +45,9 @@ class JobRun {
   absl::Status Prepare(const Dataset& dataset);
   // CHECKPOINT_DAMAGED. MODEL_CHANGED: it was made with other weights.
   absl::StatusOr<JobCheckpoint> LoadCheckpoint();
-  CalibrationOptions TrainingOptions(const Dataset& dataset) const;
+  // UNKNOWN_SETTING.
+  absl::StatusOr<CalibrationOptions> TrainingOptions(
+      const Dataset& dataset) const;
   // Waits for a run before it to be gone.
   absl::StatusOr<std::unique_ptr<CalibrationRun>> Begin(
       const CalibrationOptions& options, const std::string& checkpoint);
