@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 
 namespace seer {
 
@@ -13,8 +14,15 @@ namespace seer {
 inline absl::Status InRange(const char* name, int64_t value, int64_t low,
                             int64_t high) {
   if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, " must be in [", low, ", ", high, "], is ", value));
+}
+inline absl::Status InRange(const char* name, absl::Duration value,
+                            absl::Duration low, absl::Duration high) {
+  if (value >= low && value <= high) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      name, " is ", value, "; must be in [", low, ", ", high, "]"));
+      name, " must be in [", absl::FormatDuration(low), ", ",
+      absl::FormatDuration(high), "], is ", absl::FormatDuration(value)));
 }
 
 }  // namespace seer

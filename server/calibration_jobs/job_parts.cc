@@ -1,21 +1,9 @@
 #include "server/calibration_jobs/job_parts.h"
 
-#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "server/option_range.h"
 
 namespace seer {
-namespace {
-
-absl::Status InRange(const char* name, absl::Duration value, absl::Duration low,
-                     absl::Duration high) {
-  if (value >= low && value <= high) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      name, " is ", absl::FormatDuration(value), "; must be in [",
-      absl::FormatDuration(low), ", ", absl::FormatDuration(high), "]"));
-}
-
-}  // namespace
-
 absl::Status JobOptions::Validate() const {
   if (folder.empty()) {
     return absl::InvalidArgumentError("calibration jobs need a folder");

@@ -16,14 +16,6 @@
 namespace seer {
 namespace {
 
-absl::Status InRange(const char* name, absl::Duration value,
-                     absl::Duration low) {
-  if (value >= low && value <= absl::Hours(24 * 20)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(name, " is ", absl::FormatDuration(value), "; must be in [",
-                   absl::FormatDuration(low), ", 480h]"));
-}
-
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(absl::ToInt64Milliseconds(duration));
 }
@@ -77,15 +69,17 @@ absl::Status GrpcServer::Options::Validate() const {
       InRange("max_metadata_bytes", max_metadata_bytes, 1024, 1 << 20));
   status.Update(InRange("memory_quota_bytes", memory_quota_bytes,
                         int64_t{1} << 20, int64_t{1} << 40));
-  status.Update(InRange("keepalive_time", keepalive_time, absl::Seconds(1)));
+  constexpr absl::Duration kLongest = absl::Hours(24 * 20);
   status.Update(
-      InRange("keepalive_timeout", keepalive_timeout, absl::Seconds(1)));
-  status.Update(
-      InRange("min_ping_interval", min_ping_interval, absl::Milliseconds(10)));
-  status.Update(
-      InRange("max_connection_age", max_connection_age, absl::Seconds(1)));
+      InRange("keepalive_time", keepalive_time, absl::Seconds(1), kLongest));
+  status.Update(InRange("keepalive_timeout", keepalive_timeout,
+                        absl::Seconds(1), kLongest));
+  status.Update(InRange("min_ping_interval", min_ping_interval,
+                        absl::Milliseconds(10), kLongest));
+  status.Update(InRange("max_connection_age", max_connection_age,
+                        absl::Seconds(1), kLongest));
   status.Update(InRange("max_connection_age_grace", max_connection_age_grace,
-                        absl::Seconds(1)));
+                        absl::Seconds(1), kLongest));
   const bool secure = !tls.certificate_chain.empty();
   if (secure != !tls.private_key.empty()) {
     status.Update(absl::InvalidArgumentError(
