@@ -39,9 +39,17 @@ v1::CompleteResponse End() {
   return frame;
 }
 
-// Reads until the client goes away.
-void WaitForCancel(const grpc::ServerContext& context) {
-  while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(1));
+// Sends one frame, waits until the client goes away, and says so.
+Script UntilCancelled(absl::Notification* cancelled) {
+  Script script;
+  script.complete = [cancelled](const auto& context, const auto&,
+                                auto& writer) {
+    writer.Write(Text("a"));
+    while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(1));
+    cancelled->Notify();
+    return grpc::Status::CANCELLED;
+  };
+  return script;
 }
 
 TEST(CompletionClientTest, StreamsFramesInOrder) {
@@ -81,14 +89,7 @@ TEST(CompletionClientTest, AStreamWithoutSummaryIsAnError) {
 
 TEST(CompletionClientTest, CallbackCancelsTheStream) {
   absl::Notification cancelled;
-  Script script;
-  script.complete = [&](auto& context, const auto&, auto& writer) {
-    writer.Write(Text("a"));
-    WaitForCancel(context);
-    cancelled.Notify();
-    return grpc::Status::CANCELLED;
-  };
-  ScriptedServer server(script);
+  ScriptedServer server(UntilCancelled(&cancelled));
   EXPECT_TRUE(absl::IsCancelled(
       MakeClient(server.address())->Complete({}, [](const auto&) {
         return false;
@@ -98,14 +99,7 @@ TEST(CompletionClientTest, CallbackCancelsTheStream) {
 
 TEST(CompletionClientTest, CancellerEndsAStreamFromAnotherThread) {
   absl::Notification cancelled;
-  Script script;
-  script.complete = [&](auto& context, const auto&, auto& writer) {
-    writer.Write(Text("a"));
-    WaitForCancel(context);
-    cancelled.Notify();
-    return grpc::Status::CANCELLED;
-  };
-  ScriptedServer server(script);
+  ScriptedServer server(UntilCancelled(&cancelled));
   Canceller canceller;
   CallOptions options;
   options.canceller = &canceller;
@@ -209,13 +203,8 @@ TEST(CompletionClientTest, DoesNotWaitPastTheDeadlineOrACancel) {
 }
 
 TEST(CompletionClientTest, DeadlineEndsACall) {
-  Script script;
-  script.complete = [](auto& context, const auto&, auto& writer) {
-    writer.Write(Text("a"));
-    WaitForCancel(context);
-    return grpc::Status::CANCELLED;
-  };
-  ScriptedServer server(script);
+  absl::Notification cancelled;
+  ScriptedServer server(UntilCancelled(&cancelled));
   CallOptions options;
   options.timeout = absl::Milliseconds(200);
   EXPECT_TRUE(absl::IsDeadlineExceeded(
