@@ -8,10 +8,10 @@
 #include <cmath>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "engine/calibration/network/gate_loss.h"
 #include "engine/calibration/network/gate_network.h"
+#include "engine/calibration/tile_cursor.h"
 #include "engine/gate/gate_design.h"
 #include "engine/model/aten/aten.h"
 #include "kernels/paged_kv.h"
@@ -24,45 +24,22 @@ namespace {
 class WeightlessPass : public ScorePass {
  public:
   explicit WeightlessPass(std::vector<int64_t> sequence_lens)
-      : sequence_lens_(std::move(sequence_lens)) {}
+      : cursor_(std::move(sequence_lens)) {}
 
   absl::Status AddRange(const TileRange& range) final {
-    if (is_complete()) {
-      return absl::FailedPreconditionError(
-          "calibration: every sequence has ended");
-    }
-    if (range.first_tile != next_tile_ || range.last_tile <= next_tile_ ||
-        range.last_tile > NumBlocks(sequence_len()) ||
-        range.row_len < range.last_tile || range.pooled_queries == nullptr ||
-        range.pooled_keys == nullptr || range.target == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "calibration: tiles ", range.first_tile, "..", range.last_tile,
-          " after tile ", next_tile_, ", or a pointer is missing"));
-    }
-    next_tile_ = range.last_tile;
+    SEER_RETURN_IF_ERROR(cursor_.Advance(range));
     Score(range);
     return absl::OkStatus();
   }
-
-  absl::Status EndSequence() final {
-    if (is_complete() || next_tile_ != NumBlocks(sequence_len())) {
-      return absl::FailedPreconditionError(
-          "calibration: a sequence ends before its last tile");
-    }
-    next_tile_ = 0;
-    ++current_;
-    return absl::OkStatus();
-  }
-  bool is_complete() const final { return current_ == sequence_lens_.size(); }
-  int64_t sequence_len() const final { return sequence_lens_[current_]; }
+  absl::Status EndSequence() final { return cursor_.EndSequence(); }
+  bool is_complete() const final { return cursor_.is_complete(); }
+  int64_t sequence_len() const final { return cursor_.sequence_len(); }
 
  protected:
   virtual void Score(const TileRange& range) = 0;
 
  private:
-  const std::vector<int64_t> sequence_lens_;
-  size_t current_ = 0;
-  int64_t next_tile_ = 0;
+  TileCursor cursor_;
 };
 
 class OraclePass final : public WeightlessPass {

@@ -13,20 +13,29 @@
 #include "kernels/ragged_batch.h"
 
 namespace seer {
+namespace {
+
+// NumLossTerms of a head, of all sequences.
+int64_t NumTermsOf(GateLoss loss, const std::vector<int64_t>& sequence_lens) {
+  int64_t num_terms = 0;
+  for (const int64_t len : sequence_lens) {
+    num_terms += NumLossTerms(loss, NumBlocks(len));
+  }
+  return num_terms;
+}
+
+}  // namespace
 
 GatePass::GatePass(GateNetwork network, GateLoss loss,
                    std::vector<int64_t> sequence_lens, const Device* device)
     : network_(std::move(network)),
       loss_kind_(loss),
-      sequence_lens_(std::move(sequence_lens)),
       device_(device),
-      loss_(at::zeros({},
-                      network_.weights.linear_k.options().dtype(at::kDouble))) {
-  for (const int64_t len : sequence_lens_) {
-    num_terms_ += static_cast<double>(NumLossTerms(loss, NumBlocks(len)));
-  }
-  num_terms_ *= network_.shape.num_query_heads;
-}
+      num_terms_(static_cast<double>(NumTermsOf(loss, sequence_lens)) *
+                 network_.shape.num_query_heads),
+      cursor_(std::move(sequence_lens), loss),
+      loss_(at::zeros(
+          {}, network_.weights.linear_k.options().dtype(at::kDouble))) {}
 
 absl::Status GatePass::Check(const GateNetwork& network,
                              const std::vector<int64_t>& sequence_lens) {
@@ -39,31 +48,6 @@ absl::Status GatePass::Check(const GateNetwork& network,
           "calibration: a sequence of ", len, " tokens: outside 1..",
           network.cos.size(0) * kBlockSize));
     }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status GatePass::CheckRange(const TileRange& range) const {
-  if (is_complete()) {
-    return absl::FailedPreconditionError(
-        "calibration: every sequence of the step has ended");
-  }
-  const int64_t num_tiles = NumBlocks(sequence_len());
-  const bool is_next =
-      next_tile_ > 0
-          ? range.first_tile == next_tile_
-          : range.first_tile >= 0 &&
-                range.first_tile <= FirstLossTile(loss_kind_, num_tiles);
-  if (!is_next || range.last_tile <= range.first_tile ||
-      range.last_tile > num_tiles || range.row_len < range.last_tile) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("calibration: tiles ", range.first_tile, "..",
-                     range.last_tile, " with rows of ", range.row_len,
-                     " after tile ", next_tile_, " of ", num_tiles));
-  }
-  if (range.pooled_queries == nullptr || range.pooled_keys == nullptr ||
-      range.target == nullptr) {
-    return absl::InvalidArgumentError("calibration: a range lacks a pointer");
   }
   return absl::OkStatus();
 }
@@ -82,13 +66,12 @@ void GatePass::TakeKeys(const TileRange& range) {
 
 absl::Status GatePass::AddRange(const TileRange& range,
                                 GateParameters* gradients) {
-  SEER_RETURN_IF_ERROR(CheckRange(range));
+  SEER_RETURN_IF_ERROR(cursor_.Advance(range));
   TakeKeys(range);
-  next_tile_ = range.last_tile;
   logits_.reset();
   const GateShape& shape = network_.shape;
   const int64_t loss_tile = std::max(
-      range.first_tile, FirstLossTile(loss_kind_, NumBlocks(sequence_len())));
+      range.first_tile, FirstLossTile(loss_kind_, cursor_.num_tiles()));
   const int64_t scored_tile =
       gradients != nullptr ? loss_tile : range.first_tile;
   if (scored_tile >= range.last_tile) return absl::OkStatus();
@@ -123,15 +106,10 @@ absl::Status GatePass::AddRange(const TileRange& range,
 }
 
 absl::Status GatePass::EndSequence(GateParameters* gradients) {
-  if (is_complete() || next_tile_ != NumBlocks(sequence_len())) {
-    return absl::FailedPreconditionError(
-        "calibration: a sequence ends before its last tile");
-  }
+  SEER_RETURN_IF_ERROR(cursor_.EndSequence());
   if (gradients != nullptr) sequence_->Finish(gradients);
   sequence_.reset();
   logits_.reset();
-  next_tile_ = 0;
-  ++current_;
   return absl::OkStatus();
 }
 

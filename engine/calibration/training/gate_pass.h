@@ -10,15 +10,15 @@
 
 #include "absl/status/status.h"
 #include "engine/calibration/network/gate_network.h"
+#include "engine/calibration/tile_cursor.h"
 #include "engine/calibration/tile_range.h"
 #include "engine/calibration/training_options.h"
 #include "engine/device/device.h"
 
 namespace seer {
 
-// Sequences come one after the other, each in ranges that ascend without a gap.
-// The first may begin anywhere up to FirstLossTile: what is before it brings no
-// loss. Throws what ATen throws; is of no more use afterwards.
+// Sequences and ranges come in the order of a TileCursor with the loss. Throws
+// what ATen throws; is of no more use afterwards.
 class GatePass {
  public:
   // `sequence_lens`: tokens of each sequence of the step, as Check takes them.
@@ -41,22 +41,19 @@ class GatePass {
   // FAILED_PRECONDITION: its last tile has not come.
   absl::Status EndSequence(GateParameters* gradients);
 
-  bool is_complete() const { return current_ == sequence_lens_.size(); }
+  bool is_complete() const { return cursor_.is_complete(); }
   const at::Tensor& loss() const { return loss_; }  // double, a scalar
   // Of the current sequence.
-  int64_t sequence_len() const { return sequence_lens_[current_]; }
+  int64_t sequence_len() const { return cursor_.sequence_len(); }
 
  private:
-  absl::Status CheckRange(const TileRange& range) const;
   void TakeKeys(const TileRange& range);
 
   const GateNetwork network_;
   const GateLoss loss_kind_;
-  const std::vector<int64_t> sequence_lens_;
   const Device* const device_;
-  double num_terms_ = 0.0;
-  size_t current_ = 0;
-  int64_t next_tile_ = 0;  // 0: the sequence has not begun
+  const double num_terms_;
+  TileCursor cursor_;
   std::optional<GateSequence> sequence_;
   at::Tensor logits_;
   at::Tensor loss_;
