@@ -17,37 +17,6 @@ constexpr double kBackgroundShare = 0.2;
 
 constexpr int64_t kMaxPositions = std::numeric_limits<int32_t>::max();
 
-// Blocks that only prompt tokens fill: the choices share their pages.
-int64_t SharedBlocks(const SequenceLengths& lengths) {
-  return lengths.prompt_len / kBlockSize;
-}
-
-int64_t TotalBlocks(const SequenceLengths& lengths) {
-  return NumBlocks(lengths.prompt_len + lengths.max_tokens);
-}
-
-// Blocks that a query head reads of the prompt's tile `block`, on average.
-int64_t TileBlocks(const SequenceLengths& lengths, int64_t block) {
-  const bool dense =
-      block + lengths.dense_last_tiles >= NumBlocks(lengths.prompt_len);
-  return dense ? block + 1 : std::min(block + 1, lengths.blocks_a_tile);
-}
-
-// Adds the prompt's tiles from position `begin` on, `num_tokens` of them.
-void AddPromptWork(const SequenceLengths& lengths, int64_t begin,
-                   int64_t num_tokens, StepWork* work) {
-  work->prompt_tokens += num_tokens;
-  if (lengths.scores_prompt) work->scored_tokens += num_tokens;
-  for (int64_t block = begin / kBlockSize;
-       block < NumBlocks(begin + num_tokens); ++block) {
-    work->prompt_blocks += TileBlocks(lengths, block);
-  }
-}
-
-int64_t NumSequences(const SequenceLengths& lengths) {
-  return lengths.max_tokens == 0 ? 1 : lengths.num_choices;
-}
-
 }  // namespace
 
 // One choice. It holds a reference to every page in its table.
@@ -119,12 +88,6 @@ Scheduler::Scheduler(const SchedulerOptions& options, PageAllocator* pages)
 
 Scheduler::~Scheduler() = default;
 
-int64_t Scheduler::PagesNeeded(const SequenceLengths& lengths) {
-  if (lengths.max_tokens == 0) return NumBlocks(lengths.prompt_len);
-  const int64_t shared = SharedBlocks(lengths);
-  return shared + lengths.num_choices * (TotalBlocks(lengths) - shared);
-}
-
 absl::Status Scheduler::CheckRunnable(const SequenceLengths& lengths) const {
   if (lengths.prompt_len < 1) {
     return InvalidField("prompt", "must hold at least one token");
@@ -132,7 +95,8 @@ absl::Status Scheduler::CheckRunnable(const SequenceLengths& lengths) const {
   if (lengths.max_tokens < 0) {
     return InvalidField("max_tokens", "must be at least 0");
   }
-  if (lengths.num_choices < 1 || NumSequences(lengths) > options_.max_running) {
+  if (lengths.num_choices < 1 ||
+      lengths.num_sequences() > options_.max_running) {
     return InvalidField("num_choices",
                         absl::StrCat("must be in [1, ", options_.max_running,
                                      "], is ", lengths.num_choices));
@@ -142,11 +106,11 @@ absl::Status Scheduler::CheckRunnable(const SequenceLengths& lengths) const {
                         lengths.max_tokens > kMaxPositions ||
                         lengths.prompt_len + lengths.max_tokens > kMaxPositions;
   const int64_t limit = pages_->num_pages() * kBlockSize;
-  if (!too_long && PagesNeeded(lengths) <= pages_->num_pages()) {
+  if (!too_long && lengths.PagesNeeded() <= pages_->num_pages()) {
     return absl::OkStatus();
   }
   const int64_t got = too_long ? std::numeric_limits<int64_t>::max()
-                               : PagesNeeded(lengths) * kBlockSize;
+                               : lengths.PagesNeeded() * kBlockSize;
   return WithReason(absl::InvalidArgumentError(absl::StrCat(
                         "prompt and max_tokens, over all choices, need more "
                         "than the KV cache's ",
@@ -162,8 +126,8 @@ absl::Status Scheduler::Add(RequestId id, const SequenceLengths& lengths) {
   auto request = std::make_unique<Request>();
   request->id = id;
   request->lengths = lengths;
-  request->num_unfinished = NumSequences(lengths);
-  request->choices.resize(NumSequences(lengths));
+  request->num_unfinished = lengths.num_sequences();
+  request->choices.resize(lengths.num_sequences());
   requests_.emplace(id, request.get());
   backlog_tokens_ += lengths.prompt_len;
   waiting_.push_back(std::move(request));
@@ -257,7 +221,7 @@ int64_t Scheduler::PagesMissing() const {
   if (!waits_for_pages_ || waiting_.empty()) return 0;
   const int64_t available = pages_->num_free() - pages_->num_reserved();
   return std::max<int64_t>(0,
-                           PagesNeeded(waiting_.front()->lengths) - available);
+                           waiting_.front()->lengths.PagesNeeded() - available);
 }
 
 bool Scheduler::IsRunning(RequestId id) const {
@@ -271,15 +235,15 @@ void Scheduler::StartWaiting() {
   // leave it waiting for ever.
   while (!waiting_.empty()) {
     Request& request = *waiting_.front();
-    const int64_t num_sequences = NumSequences(request.lengths);
+    const int64_t num_sequences = request.lengths.num_sequences();
     if (num_sequences_running_ + num_sequences > options_.max_running) return;
-    if (!pages_->TryReserve(PagesNeeded(request.lengths))) {
+    if (!pages_->TryReserve(request.lengths.PagesNeeded())) {
       waits_for_pages_ = true;
       return;
     }
-    const int64_t total = TotalBlocks(request.lengths);
+    const int64_t total = request.lengths.total_blocks();
     for (Sequence& choice : request.choices) {
-      choice.num_reserved = total - SharedBlocks(request.lengths);
+      choice.num_reserved = total - request.lengths.shared_blocks();
       choice.page_table.reserve(total);
     }
     request.choices[0].num_reserved = total;
@@ -336,8 +300,8 @@ bool Scheduler::TakeRows(const Request& request, int64_t skipped,
                          int64_t num_tokens, const PromptRoom& room) {
   if (plan_.num_tokens() + num_tokens > options_.max_step_tokens) return false;
   StepWork with = plan_.work;
-  AddPromptWork(request.lengths, request.choices[0].num_computed + skipped,
-                num_tokens, &with);
+  request.lengths.AddPromptWork(request.choices[0].num_computed + skipped,
+                                num_tokens, &with);
   const bool is_first = plan_.work.prompt_tokens == room.num_planned;
   if (!is_first && costs_.Predict(with) > room.step_time) return false;
   plan_.work = with;
@@ -378,7 +342,7 @@ void Scheduler::AppendSlice(Request& request, int32_t choice,
 
 void Scheduler::SharePrompt(Request& request) {
   const Sequence& first = request.choices[0];
-  const int64_t num_shared = SharedBlocks(request.lengths);
+  const int64_t num_shared = request.lengths.shared_blocks();
   const bool ragged = request.lengths.prompt_len % kBlockSize != 0;
   for (size_t i = 1; i < request.choices.size(); ++i) {
     Sequence& choice = request.choices[i];

@@ -16,7 +16,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -25,6 +24,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "engine/kv_cache/page_allocator.h"
+#include "engine/scheduler/sequence_lengths.h"
 #include "engine/scheduler/step_cost.h"
 #include "engine/scheduler/step_plan.h"
 
@@ -50,23 +50,6 @@ struct SchedulerOptions {
   absl::Status Validate() const;
 };
 
-// What of a request matters here.
-struct SequenceLengths {
-  int64_t prompt_len = 0;   // >= 1
-  int64_t max_tokens = 0;   // new tokens a choice; 0: score the prompt only
-  int32_t num_choices = 1;  // >= 1; read as 1 when max_tokens is 0
-  // Key blocks that a query head reads of each of the prompt's tiles, on
-  // average over heads and layers, where the tile sees more; the prompt's last
-  // tiles read all they see. For predictions only.
-  int64_t blocks_a_tile = std::numeric_limits<int64_t>::max();
-  int64_t dense_last_tiles = 0;
-  // Whether the logits of every row of the prompt are wanted; likewise.
-  bool scores_prompt = false;
-  // Its prompt is planned last, and takes of a step what makes it longer by a
-  // quarter at most, or 64 rows if that is more.
-  bool is_background = false;
-};
-
 // Not thread-safe: called by the engine thread. A plan is open from Plan() to
 // Commit(). A request or choice that ends meanwhile is skipped by Commit, but
 // its pages are free and its spans gone: do not run the plan after that.
@@ -80,10 +63,6 @@ class Scheduler {
 
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
-
-  // Pages that a request reserves: the prompt's whole blocks once, everything
-  // after them once a choice.
-  static int64_t PagesNeeded(const SequenceLengths& lengths);
 
   // OK if such a request can ever run here. INVALID_ARGUMENT: a length out of
   // range; more choices than max_running; more pages than there are, with

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "engine/kv_cache/page_allocator.h"
 #include "engine/scheduler/scheduler.h"
+#include "engine/scheduler/sequence_lengths.h"
 #include "engine/scheduler/step_plan.h"
 #include "gtest/gtest.h"
 
@@ -109,8 +110,7 @@ class Simulation {
       client.lengths.num_choices = Draw(1, traffic_.max_choices);
       const RequestId id = next_id_++;
       const absl::Status status = scheduler_.Add(id, client.lengths);
-      const bool runnable =
-          Scheduler::PagesNeeded(client.lengths) <= pages_.num_pages();
+      const bool runnable = client.lengths.PagesNeeded() <= pages_.num_pages();
       ASSERT_EQ(status.ok(), runnable) << status;
       if (!status.ok()) continue;
       const int64_t n =

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "engine/errors.h"
 #include "engine/kv_cache/page_allocator.h"
+#include "engine/scheduler/sequence_lengths.h"
 #include "engine/scheduler/step_plan.h"
 #include "gtest/gtest.h"
 
@@ -76,17 +77,6 @@ TEST(SchedulerOptions, RefusesBadValues) {
   EXPECT_FALSE(options.Validate().ok());
   options.max_step_tokens = std::numeric_limits<int64_t>::min();
   EXPECT_FALSE(options.Validate().ok());
-}
-
-TEST(Scheduler, CountsPages) {
-  EXPECT_EQ(Scheduler::PagesNeeded({1, 0, 1}), 1);
-  EXPECT_EQ(Scheduler::PagesNeeded({64, 0, 1}), 1);
-  EXPECT_EQ(Scheduler::PagesNeeded({65, 0, 5}), 2);  // scoring: one choice
-  EXPECT_EQ(Scheduler::PagesNeeded({64, 1, 1}), 2);
-  EXPECT_EQ(Scheduler::PagesNeeded({100, 28, 1}), 2);
-  EXPECT_EQ(Scheduler::PagesNeeded({100, 29, 1}), 3);
-  EXPECT_EQ(Scheduler::PagesNeeded({100, 29, 4}), 1 + 4 * 2);
-  EXPECT_EQ(Scheduler::PagesNeeded({128, 64, 4}), 2 + 4 * 1);
 }
 
 TEST(Scheduler, RefusesWhatCanNeverRun) {
