@@ -1,7 +1,6 @@
 // What each RPC answers, over a real connection.
 #include "server/completion/completion_service.h"
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,29 +8,17 @@
 #include "absl/strings/str_cat.h"
 #include "engine/errors.h"
 #include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 #include "grpcpp/client_context.h"
 #include "gtest/gtest.h"
 #include "tests/testing/engine/tiny_llama.h"
 #include "tests/testing/server/in_process_server.h"
+#include "tests/testing/server/status_details.h"
 
 namespace seer {
 namespace {
 
-template <typename T>
-std::optional<T> Detail(const grpc::Status& status) {
-  google::rpc::Status details;
-  EXPECT_TRUE(details.ParseFromString(status.error_details()));
-  EXPECT_EQ(details.code(), static_cast<int>(status.error_code()));
-  for (const auto& any : details.details()) {
-    T detail;
-    if (any.UnpackTo(&detail)) return detail;
-  }
-  return std::nullopt;
-}
-
 std::string Field(const grpc::Status& status) {
-  const auto bad_request = Detail<google::rpc::BadRequest>(status);
+  const auto bad_request = DetailOf<google::rpc::BadRequest>(status);
   if (!bad_request || bad_request->field_violations().empty()) return "";
   return bad_request->field_violations(0).field();
 }
@@ -115,7 +102,7 @@ TEST_F(CompletionServiceTest, LongTextsTakeTheSameWay) {
   const Reply reply = Complete(server_.stub(), TextRequest(text, 1));
   // The tiny tokenizer may need a token for each byte.
   EXPECT_TRUE(reply.status.ok() ||
-              Detail<google::rpc::ErrorInfo>(reply.status)->reason() ==
+              DetailOf<google::rpc::ErrorInfo>(reply.status)->reason() ==
                   "CONTEXT_TOO_LONG");
   const Reply refused =
       Complete(server_.stub(), TextRequest(text + "\nmore", 4097));
@@ -129,7 +116,7 @@ TEST_F(CompletionServiceTest, BadValuesNameTheirFieldAndTheRequest) {
   EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(Field(reply.status), "sparsity.target_sparsity");
   EXPECT_TRUE(reply.frames.empty());
-  EXPECT_TRUE(Detail<google::rpc::RequestInfo>(reply.status));
+  EXPECT_TRUE(DetailOf<google::rpc::RequestInfo>(reply.status));
   grpc::ClientContext context;
   v1::CompleteResult result;
   EXPECT_EQ(Field(server_.stub().CompleteOnce(&context, request, &result)),
@@ -142,7 +129,7 @@ TEST_F(CompletionServiceTest, AnUnknownGateIsNotFound) {
   request.mutable_sparsity()->set_gate_set("models/fake/gateSets/none");
   const Reply reply = Complete(server_.stub(), request);
   EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::NOT_FOUND);
-  EXPECT_EQ(Detail<google::rpc::ResourceInfo>(reply.status)->resource_name(),
+  EXPECT_EQ(DetailOf<google::rpc::ResourceInfo>(reply.status)->resource_name(),
             "models/fake/gateSets/none");
   for (const v1::GateLabel label :
        {v1::GATE_LABEL_STABLE, v1::GATE_LABEL_CANARY}) {
@@ -272,11 +259,11 @@ TEST(CompletionServiceOptionsTest, OversizedUnaryRepliesAreRefused) {
   const grpc::Status status =
       server.stub().CompleteOnce(&c1, TextRequest("a", 2000), &result);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  const auto info = Detail<google::rpc::ErrorInfo>(status);
+  const auto info = DetailOf<google::rpc::ErrorInfo>(status);
   ASSERT_TRUE(info);
   EXPECT_EQ(info->reason(), "RESPONSE_TOO_LARGE");
   EXPECT_EQ(info->metadata().at("limit"), "2048");
-  EXPECT_FALSE(Detail<google::rpc::RetryInfo>(status));
+  EXPECT_FALSE(DetailOf<google::rpc::RetryInfo>(status));
   // A stream has no such limit.
   EXPECT_TRUE(Complete(server.stub(), TextRequest("a", 2000)).status.ok());
   v1::TokenizeRequest tokenize;
@@ -306,7 +293,8 @@ TEST(CompletionServiceOptionsTest, EngineRefusalsCarryTheirDelay) {
   const Reply reply = Complete(server.stub(), TextRequest("a", 1));
   EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(
-      Detail<google::rpc::RetryInfo>(reply.status)->retry_delay().seconds(), 5);
+      DetailOf<google::rpc::RetryInfo>(reply.status)->retry_delay().seconds(),
+      5);
   EXPECT_TRUE(absl::StrContains(
       server.MetricsText(),
       "seer_admission_rejections_total{model=\"fake\",reason=\"queue_full\"} "
@@ -324,7 +312,7 @@ TEST(CompletionServiceOptionsTest, InternalErrorsTellNothing) {
   const Reply reply = Complete(server.stub(), TextRequest("a", 1));
   EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::INTERNAL);
   EXPECT_EQ(reply.status.error_message(), "internal error");
-  EXPECT_EQ(Detail<google::rpc::RequestInfo>(reply.status)->request_id(),
+  EXPECT_EQ(DetailOf<google::rpc::RequestInfo>(reply.status)->request_id(),
             reply.frames[0].accepted().request_id());
 }
 

@@ -1,6 +1,5 @@
 #include "server/grpc/grpc_status.h"
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,29 +7,11 @@
 #include "base/logging.h"
 #include "engine/errors.h"
 #include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
+#include "tests/testing/server/status_details.h"
 
 namespace seer {
 namespace {
-
-google::rpc::Status Details(const grpc::Status& status) {
-  google::rpc::Status details;
-  EXPECT_TRUE(details.ParseFromString(status.error_details()));
-  EXPECT_EQ(details.code(), static_cast<int>(status.error_code()));
-  EXPECT_EQ(details.message(), status.error_message());
-  return details;
-}
-
-template <typename T>
-std::optional<T> Detail(const grpc::Status& status) {
-  const google::rpc::Status details = Details(status);
-  for (const auto& any : details.details()) {
-    T detail;
-    if (any.UnpackTo(&detail)) return detail;
-  }
-  return std::nullopt;
-}
 
 TEST(GrpcStatusTest, OkHasNoDetails) {
   const grpc::Status status = ToGrpcStatus(absl::OkStatus(), "r-1");
@@ -43,12 +24,12 @@ TEST(GrpcStatusTest, AFieldIsABadRequest) {
       ToGrpcStatus(InvalidField("sampling.top_p", "must be in (0, 1]"), "");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(status.error_message(), "sampling.top_p must be in (0, 1]");
-  const auto detail = Detail<google::rpc::BadRequest>(status);
+  const auto detail = DetailOf<google::rpc::BadRequest>(status);
   ASSERT_TRUE(detail);
   ASSERT_EQ(detail->field_violations_size(), 1);
   EXPECT_EQ(detail->field_violations(0).field(), "sampling.top_p");
   EXPECT_EQ(detail->field_violations(0).description(), "must be in (0, 1]");
-  EXPECT_FALSE(Detail<google::rpc::RequestInfo>(status));
+  EXPECT_FALSE(DetailOf<google::rpc::RequestInfo>(status));
 }
 
 TEST(GrpcStatusTest, AReasonIsAnErrorInfo) {
@@ -56,13 +37,13 @@ TEST(GrpcStatusTest, AReasonIsAnErrorInfo) {
       ToGrpcStatus(WithReason(absl::InvalidArgumentError("too long"),
                               {"CONTEXT_TOO_LONG", 8192, 9000}),
                    "r-1");
-  const auto detail = Detail<google::rpc::ErrorInfo>(status);
+  const auto detail = DetailOf<google::rpc::ErrorInfo>(status);
   ASSERT_TRUE(detail);
   EXPECT_EQ(detail->domain(), "seer");
   EXPECT_EQ(detail->reason(), "CONTEXT_TOO_LONG");
   EXPECT_EQ(detail->metadata().at("limit"), "8192");
   EXPECT_EQ(detail->metadata().at("got"), "9000");
-  EXPECT_EQ(Detail<google::rpc::RequestInfo>(status)->request_id(), "r-1");
+  EXPECT_EQ(DetailOf<google::rpc::RequestInfo>(status)->request_id(), "r-1");
 }
 
 TEST(GrpcStatusTest, ARetryDelayIsARetryInfo) {
@@ -70,7 +51,7 @@ TEST(GrpcStatusTest, ARetryDelayIsARetryInfo) {
       ToGrpcStatus(WithRetryDelay(absl::ResourceExhaustedError("full"),
                                   absl::Milliseconds(2250)),
                    "");
-  const auto detail = Detail<google::rpc::RetryInfo>(status);
+  const auto detail = DetailOf<google::rpc::RetryInfo>(status);
   ASSERT_TRUE(detail);
   EXPECT_EQ(detail->retry_delay().seconds(), 2);
   EXPECT_EQ(detail->retry_delay().nanos(), 250000000);
@@ -82,7 +63,7 @@ TEST(GrpcStatusTest, AResourceIsAResourceInfo) {
                                 "seer.v1/GateSet", "models/m/gateSets/x"),
                    "");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
-  const auto detail = Detail<google::rpc::ResourceInfo>(status);
+  const auto detail = DetailOf<google::rpc::ResourceInfo>(status);
   ASSERT_TRUE(detail);
   EXPECT_EQ(detail->resource_type(), "seer.v1/GateSet");
   EXPECT_EQ(detail->resource_name(), "models/m/gateSets/x");
@@ -97,7 +78,7 @@ TEST(GrpcStatusTest, InternalMessagesStayInTheLog) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INTERNAL);
   EXPECT_EQ(status.error_message(), "internal error");
   EXPECT_EQ(status.error_details().find("secret"), std::string::npos);
-  EXPECT_EQ(Detail<google::rpc::RequestInfo>(status)->request_id(), "r-9");
+  EXPECT_EQ(DetailOf<google::rpc::RequestInfo>(status)->request_id(), "r-9");
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_NE(lines[0].find("/secret/weights"), std::string::npos);
   EXPECT_NE(lines[0].find("r-9"), std::string::npos);

@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 #include "grpcpp/create_channel.h"
 #include "gtest/gtest.h"
 #include "proto/seer/v1/gate_admin.grpc.pb.h"
@@ -15,6 +14,7 @@
 #include "server/admin/rollout/rollout_control.h"
 #include "server/grpc/grpc_server.h"
 #include "server/metrics/admin_metrics.h"
+#include "tests/testing/server/status_details.h"
 #include "tests/testing/server/temporary_jobs.h"
 
 namespace seer {
@@ -73,17 +73,6 @@ class CalibrationJobRpcsTest : public testing::Test {
   }
   static std::string IdOf(const std::string& name) {
     return name.substr(std::string("calibrationJobs/").size());
-  }
-  // The first detail of this type.
-  template <typename Detail>
-  static Detail DetailOf(const grpc::Status& status) {
-    google::rpc::Status details;
-    details.ParseFromString(status.error_details());
-    Detail detail;
-    for (const auto& any : details.details()) {
-      if (any.UnpackTo(&detail)) break;
-    }
-    return detail;
   }
 
   using Stub = v1::GateAdminService::Stub;
@@ -147,20 +136,20 @@ TEST_F(CalibrationJobRpcsTest, ErrorsHaveTheirDetails) {
   v1::CalibrationJob job;
   grpc::Status status = Call(&Stub::CreateCalibrationJob, request, &job);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
-  EXPECT_EQ(DetailOf<google::rpc::ResourceInfo>(status).resource_name(),
+  EXPECT_EQ(DetailOf<google::rpc::ResourceInfo>(status)->resource_name(),
             "datasets/nowhere");
   request = Request();
   request.mutable_calibration_job()->set_steps(0);
   status = Call(&Stub::CreateCalibrationJob, request, &job);
   EXPECT_EQ(
-      DetailOf<google::rpc::BadRequest>(status).field_violations(0).field(),
+      DetailOf<google::rpc::BadRequest>(status)->field_violations(0).field(),
       "calibration_job.steps");
   v1::CancelCalibrationJobRequest cancel;
   cancel.set_name(Create().name());
   jobs_.WaitForState(IdOf(cancel.name()), JobState::kSucceeded);
   status = Call(&Stub::CancelCalibrationJob, cancel, &job);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
-  EXPECT_EQ(DetailOf<google::rpc::ErrorInfo>(status).reason(), "JOB_STATE");
+  EXPECT_EQ(DetailOf<google::rpc::ErrorInfo>(status)->reason(), "JOB_STATE");
 }
 
 TEST_F(CalibrationJobRpcsTest, AWatchShowsNewsAndTheEndAtOnce) {
@@ -204,7 +193,7 @@ TEST_F(CalibrationJobRpcsTest, WatchesTakeNoOtherCallsPlace) {
   grpc::ClientContext context;
   EXPECT_EQ(
       DetailOf<google::rpc::ErrorInfo>(Watch(&context, job.name())->Finish())
-          .reason(),
+          ->reason(),
       "ADMIN_BUSY");
   v1::GetCalibrationJobRequest get;
   get.set_name(job.name());
