@@ -18,7 +18,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "absl/types/variant.h"
-#include "base/mutex.h"
+#include "base/thread/mutex.h"
 
 namespace seer {
 namespace {

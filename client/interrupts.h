@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
-#include "base/mutex.h"
+#include "base/thread/mutex.h"
 #include "client/connection/canceller.h"
 
 namespace seer {

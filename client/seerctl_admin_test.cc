@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/crc32c.h"
-#include "base/sha256.h"
+#include "base/hash/crc32c.h"
+#include "base/hash/sha256.h"
 #include "client/output/result_json.h"
 #include "client/seerctl.h"
 #include "client/testing/memory_uploads.h"

@@ -14,7 +14,7 @@
 #include "engine/llama_engine.h"
 #include "gtest/gtest.h"
 #include "tests/testing/engine/test_devices.h"
-#include "tests/testing/engine/tiny_engine.h"
+#include "tests/testing/engine/tiny/tiny_engine.h"
 #include "tests/testing/kernels/cuda/device_fault.h"
 #include "tests/testing/own_process.h"
 #include "tests/testing/server/gathered_reply.h"

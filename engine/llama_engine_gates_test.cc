@@ -17,8 +17,8 @@
 #include "engine/llama_engine.h"
 #include "gtest/gtest.h"
 #include "tests/testing/engine/test_devices.h"
-#include "tests/testing/engine/tiny_engine.h"
-#include "tests/testing/engine/tiny_gate_set.h"
+#include "tests/testing/engine/tiny/tiny_engine.h"
+#include "tests/testing/engine/tiny/tiny_gate_set.h"
 #include "tests/testing/server/gathered_reply.h"
 
 namespace seer {

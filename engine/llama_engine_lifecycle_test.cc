@@ -9,7 +9,7 @@
 #include "engine/errors.h"
 #include "engine/llama_engine.h"
 #include "gtest/gtest.h"
-#include "tests/testing/engine/tiny_engine.h"
+#include "tests/testing/engine/tiny/tiny_engine.h"
 #include "tests/testing/server/gathered_reply.h"
 
 namespace seer {

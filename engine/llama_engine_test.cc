@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "tests/testing/engine/tiny_engine.h"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_engine.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
 #include "tests/testing/server/gathered_reply.h"
 
 namespace seer {

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "base/executor.h"
+#include "base/thread/executor.h"
 
 struct CUstream_st;  // what a cudaStream_t points to
 

@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
-#include "base/mutex.h"
+#include "base/thread/mutex.h"
 
 namespace seer {
 

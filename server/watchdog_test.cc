@@ -4,7 +4,7 @@
 
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
-#include "tests/testing/engine/fake_engine.h"
+#include "tests/testing/engine/fakes/fake_engine.h"
 
 namespace seer {
 namespace {

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "base/crc32c.h"
-#include "base/sha256.h"
+#include "base/hash/crc32c.h"
+#include "base/hash/sha256.h"
 #include "base/status_macros.h"
 #include "google/protobuf/empty.pb.h"
 

@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "base/crc32c.h"
-#include "base/sha256.h"
+#include "base/hash/crc32c.h"
+#include "base/hash/sha256.h"
 #include "base/status_macros.h"
 #include "client/connection/error_details.h"
 

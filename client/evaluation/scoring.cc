@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/mutex.h"
 #include "base/status_macros.h"
-#include "base/thread_pool.h"
+#include "base/thread/mutex.h"
+#include "base/thread/thread_pool.h"
 
 namespace seer {
 

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
-#include "base/utf8.h"
+#include "base/text/utf8.h"
 
 namespace seer {
 

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/crc32c.h"
-#include "base/sha256.h"
+#include "base/hash/crc32c.h"
+#include "base/hash/sha256.h"
 
 namespace seer {
 namespace {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "base/mutex.h"
+#include "base/thread/mutex.h"
 #include "client/testing/scripted_admin_server.h"
 #include "proto/seer/v1/gate_admin.pb.h"
 

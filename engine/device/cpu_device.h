@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "base/executor.h"
+#include "base/thread/executor.h"
 #include "engine/device/device.h"
 
 namespace seer {

@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "base/executor.h"
+#include "base/thread/executor.h"
 #include "engine/device/device.h"
 
 namespace seer {

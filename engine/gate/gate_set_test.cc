@@ -14,9 +14,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/file/mapped_file.h"
+#include "base/hash/sha256.h"
 #include "base/safetensors/safetensors.h"
 #include "base/safetensors/safetensors_writer.h"
-#include "base/sha256.h"
 #include "engine/errors.h"
 #include "engine/gate/gate_design.h"
 #include "gmock/gmock.h"

@@ -10,8 +10,8 @@
 #include "gtest/gtest.h"
 #include "kernels/top_tokens/top_tokens.h"
 #include "tests/testing/engine/split_device.h"
-#include "tests/testing/engine/tiny_llama.h"
-#include "tests/testing/engine/tiny_loop.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_loop.h"
 #include "tests/testing/server/gathered_reply.h"
 
 namespace seer {

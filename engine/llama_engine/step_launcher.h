@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/executor.h"
+#include "base/thread/executor.h"
 #include "engine/kv_cache/kv_cache.h"
 #include "engine/llama_engine/requests/request_run.h"
 #include "engine/llama_engine/running_step.h"

@@ -14,13 +14,13 @@
 #include <utility>
 #include <vector>
 
-#include "base/executor.h"
+#include "base/thread/executor.h"
 #include "engine/gate/gate_set.h"
 #include "gtest/gtest.h"
 #include "tests/testing/engine/model_runner.h"
 #include "tests/testing/engine/reference_llama.h"
 #include "tests/testing/engine/test_devices.h"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
 #include "tests/testing/kernels/error_budget.h"
 
 namespace seer {

@@ -21,9 +21,9 @@
 #include "kernels/rope.h"
 #include "tests/testing/engine/model_runner.h"
 #include "tests/testing/engine/test_devices.h"
-#include "tests/testing/engine/tiny_llama.h"
-#include "tests/testing/kernels/paged_sequences.h"
-#include "tests/testing/kernels/scored_gate.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
+#include "tests/testing/kernels/cases/scored_gate.h"
 #include "tests/testing/kernels/typed_array.h"
 
 namespace seer {

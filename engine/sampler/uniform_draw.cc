@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "base/philox.h"
+#include "base/hash/philox.h"
 
 namespace seer {
 

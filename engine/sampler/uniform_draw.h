@@ -14,7 +14,7 @@ struct DrawKey {
   int64_t position = 0;  // of the token drawn
 };
 
-// Uniform in [0, 1), a multiple of 2^-53 (base/philox.h).
+// Uniform in [0, 1), a multiple of 2^-53 (base/hash/philox.h).
 double UniformDraw(const DrawKey& key);
 
 }  // namespace seer

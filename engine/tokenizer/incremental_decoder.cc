@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "base/utf8.h"
+#include "base/text/utf8.h"
 
 namespace seer {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/utf8.h"
+#include "base/text/utf8.h"
 #include "engine/token.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "gtest/gtest.h"

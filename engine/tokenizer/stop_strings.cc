@@ -13,8 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "base/byte_trie.h"
-#include "base/utf8.h"
+#include "base/text/byte_trie.h"
+#include "base/text/utf8.h"
 
 namespace seer {
 

@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "base/byte_trie.h"
+#include "base/text/byte_trie.h"
 
 namespace seer {
 

@@ -19,7 +19,7 @@
 #include "absl/types/span.h"
 #include "base/file/mapped_file.h"
 #include "base/status_macros.h"
-#include "base/utf8.h"
+#include "base/text/utf8.h"
 #include "engine/tokenizer/bpe/added_tokens.h"
 #include "engine/tokenizer/bpe/byte_level.h"
 #include "engine/tokenizer/bpe/byte_pair_encoder.h"

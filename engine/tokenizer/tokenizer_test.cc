@@ -13,7 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "base/utf8.h"
+#include "base/text/utf8.h"
 #include "engine/token.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"

@@ -12,7 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "base/sha256.h"
+#include "base/hash/sha256.h"
 #include "engine/weights/weight_values.h"
 #include "kernels/dtype.h"
 

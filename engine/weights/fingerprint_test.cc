@@ -18,7 +18,7 @@
 #include "gtest/gtest.h"
 #include "kernels/dtype.h"
 #include "nlohmann/json.hpp"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
 
 namespace seer {
 namespace {

@@ -9,8 +9,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "base/json_view.h"
 #include "base/status_macros.h"
+#include "base/text/json_view.h"
 #include "nlohmann/json.hpp"
 
 namespace seer {

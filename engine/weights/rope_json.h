@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
-#include "base/json_view.h"
+#include "base/text/json_view.h"
 #include "kernels/rope.h"
 
 namespace seer {

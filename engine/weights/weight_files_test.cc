@@ -22,7 +22,7 @@
 #include "base/safetensors/safetensors_writer.h"
 #include "engine/weights/model_config.h"
 #include "gtest/gtest.h"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
 
 namespace seer {
 namespace {

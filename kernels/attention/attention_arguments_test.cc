@@ -7,7 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "kernels/attention/attention.h"
-#include "tests/testing/kernels/attention_case.h"
+#include "tests/testing/kernels/cases/attention_case.h"
 
 namespace seer {
 namespace {

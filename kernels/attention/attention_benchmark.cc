@@ -29,14 +29,14 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "base/thread_pool.h"
+#include "base/thread/thread_pool.h"
 #include "kernels/attention/attention.h"
 #include "kernels/attention/cpu/attention_cpu.h"
 #include "kernels/attention/cpu/instruction_set.h"
 #include "tests/testing/benchmark_report.h"
-#include "tests/testing/kernels/attention_case.h"
+#include "tests/testing/kernels/cases/attention_case.h"
 #include "tests/testing/kernels/error_budget.h"
-#include "tests/testing/kernels/plain_attention.h"
+#include "tests/testing/kernels/oracles/plain_attention.h"
 
 ABSL_FLAG(std::string, commit, "not given", "Commit of the code that runs.");
 ABSL_FLAG(std::string, output, "", "File of the report; none: print it.");

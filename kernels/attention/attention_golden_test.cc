@@ -14,9 +14,9 @@
 #include "kernels/attention/attention.h"
 #include "kernels/rope.h"
 #include "tests/testing/golden_file.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
 #include "tests/testing/kernels/error_budget.h"
-#include "tests/testing/kernels/paged_sequences.h"
-#include "tests/testing/kernels/plain_attention.h"
+#include "tests/testing/kernels/oracles/plain_attention.h"
 
 namespace seer {
 namespace {

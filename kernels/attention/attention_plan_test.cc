@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "tests/testing/kernels/ragged_case.h"
+#include "tests/testing/kernels/cases/ragged_case.h"
 
 namespace seer {
 namespace {

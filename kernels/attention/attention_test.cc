@@ -11,12 +11,12 @@
 #include <utility>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "base/thread/thread_pool.h"
 #include "gtest/gtest.h"
 #include "kernels/attention/cpu/attention_cpu.h"
 #include "kernels/attention/cpu/instruction_set.h"
-#include "tests/testing/kernels/attention_case.h"
-#include "tests/testing/kernels/plain_attention.h"
+#include "tests/testing/kernels/cases/attention_case.h"
+#include "tests/testing/kernels/oracles/plain_attention.h"
 #ifdef SEER_CUDA
 #include "tests/testing/kernels/cuda/device_array.h"
 #include "tests/testing/kernels/cuda/device_attention.h"

@@ -11,14 +11,14 @@
 #include <utility>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "base/thread/thread_pool.h"
 #include "gtest/gtest.h"
 #include "kernels/attention/cpu/instruction_set.h"
 #include "kernels/attention_pooling/cpu/attention_pooling_cpu.h"
-#include "tests/testing/kernels/attention_case.h"
-#include "tests/testing/kernels/plain_attention.h"
-#include "tests/testing/kernels/plain_pooling.h"
-#include "tests/testing/kernels/pooling_case.h"
+#include "tests/testing/kernels/cases/attention_case.h"
+#include "tests/testing/kernels/cases/pooling_case.h"
+#include "tests/testing/kernels/oracles/plain_attention.h"
+#include "tests/testing/kernels/oracles/plain_pooling.h"
 #ifdef SEER_CUDA
 #include "tests/testing/kernels/cuda/device_array.h"
 #endif

@@ -1,8 +1,8 @@
 #include "kernels/attention_pooling/mass_recall.h"
 
 #include "absl/strings/str_cat.h"
-#include "base/executor.h"
 #include "base/status_macros.h"
+#include "base/thread/executor.h"
 #include "kernels/argument_checks.h"
 #include "kernels/attention_pooling/reference/mass_recall_reference.h"
 #ifdef SEER_CUDA

@@ -6,9 +6,9 @@
 
 #include "gtest/gtest.h"
 #include "tests/testing/kernels/backends.h"
+#include "tests/testing/kernels/cases/pooling_case.h"
+#include "tests/testing/kernels/cases/ragged_case.h"
 #include "tests/testing/kernels/error_budget.h"
-#include "tests/testing/kernels/pooling_case.h"
-#include "tests/testing/kernels/ragged_case.h"
 
 namespace seer {
 namespace {

@@ -3,9 +3,9 @@
 
 #include "gtest/gtest.h"
 #include "kernels/attention_pooling/attention_pooling.h"
-#include "tests/testing/kernels/attention_case.h"
 #include "tests/testing/kernels/backends.h"
-#include "tests/testing/kernels/pooling_case.h"
+#include "tests/testing/kernels/cases/attention_case.h"
+#include "tests/testing/kernels/cases/pooling_case.h"
 
 namespace seer {
 namespace {

@@ -8,11 +8,11 @@
 #include <thread>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "base/thread/thread_pool.h"
 #include "benchmark/benchmark.h"
 #include "kernels/block_selection/block_selection.h"
 #include "kernels/block_selection/row_budget.h"
-#include "tests/testing/kernels/ragged_case.h"
+#include "tests/testing/kernels/cases/ragged_case.h"
 #ifdef SEER_CUDA
 #include "tests/testing/kernels/cuda/device_array.h"
 #include "tests/testing/kernels/cuda/device_selection.h"

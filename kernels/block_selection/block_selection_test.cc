@@ -9,8 +9,8 @@
 
 #include "gtest/gtest.h"
 #include "tests/testing/kernels/backends.h"
-#include "tests/testing/kernels/ragged_case.h"
-#include "tests/testing/kernels/selection_case.h"
+#include "tests/testing/kernels/cases/ragged_case.h"
+#include "tests/testing/kernels/cases/selection_case.h"
 
 namespace seer {
 namespace {

@@ -8,16 +8,16 @@
 #include <utility>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "base/thread/thread_pool.h"
 #include "gtest/gtest.h"
 #include "kernels/block_selection/block_selection.h"
 #include "tests/testing/kernels/backends.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
+#include "tests/testing/kernels/cases/scored_gate.h"
+#include "tests/testing/kernels/cases/selection_case.h"
 #include "tests/testing/kernels/error_budget.h"
-#include "tests/testing/kernels/gate_oracle.h"
-#include "tests/testing/kernels/near_tie.h"
-#include "tests/testing/kernels/paged_sequences.h"
-#include "tests/testing/kernels/scored_gate.h"
-#include "tests/testing/kernels/selection_case.h"
+#include "tests/testing/kernels/oracles/gate_oracle.h"
+#include "tests/testing/kernels/oracles/near_tie.h"
 
 namespace seer {
 namespace {

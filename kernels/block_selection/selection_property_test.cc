@@ -7,14 +7,14 @@
 #include <random>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "base/thread/thread_pool.h"
 #include "gtest/gtest.h"
 #include "kernels/block_selection/block_selection.h"
 #include "tests/testing/kernels/backends.h"
+#include "tests/testing/kernels/cases/ragged_case.h"
+#include "tests/testing/kernels/cases/selection_case.h"
 #include "tests/testing/kernels/cpu_targets.h"
-#include "tests/testing/kernels/near_tie.h"
-#include "tests/testing/kernels/ragged_case.h"
-#include "tests/testing/kernels/selection_case.h"
+#include "tests/testing/kernels/oracles/near_tie.h"
 
 namespace seer {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "gtest/gtest.h"
 #include "kernels/gate_score/gate_score.h"
-#include "tests/testing/kernels/paged_sequences.h"
-#include "tests/testing/kernels/scored_gate.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
+#include "tests/testing/kernels/cases/scored_gate.h"
 
 namespace seer {
 namespace {

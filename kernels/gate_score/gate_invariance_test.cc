@@ -4,12 +4,12 @@
 #include <limits>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "base/thread/thread_pool.h"
 #include "gtest/gtest.h"
 #include "kernels/gate_score/gate_score.h"
 #include "tests/testing/kernels/backend_cases.h"
-#include "tests/testing/kernels/paged_sequences.h"
-#include "tests/testing/kernels/scored_gate.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
+#include "tests/testing/kernels/cases/scored_gate.h"
 
 namespace seer {
 namespace {

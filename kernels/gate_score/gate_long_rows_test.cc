@@ -7,9 +7,9 @@
 #include "gtest/gtest.h"
 #include "kernels/gate_score/gate_score.h"
 #include "tests/testing/kernels/backend_cases.h"
+#include "tests/testing/kernels/cases/ragged_case.h"
 #include "tests/testing/kernels/error_budget.h"
 #include "tests/testing/kernels/host_calls.h"
-#include "tests/testing/kernels/ragged_case.h"
 #include "tests/testing/kernels/typed_array.h"
 
 namespace seer {

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/executor.h"
 #include "base/status_macros.h"
+#include "base/thread/executor.h"
 #include "kernels/argument_checks.h"
 #include "kernels/gate_score/cpu/gate_entries.h"
 #include "kernels/gate_score/cpu/gate_logits.h"

@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "base/thread/thread_pool.h"
 #include "benchmark/benchmark.h"
 #include "kernels/gate_score/gate_score.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
+#include "tests/testing/kernels/cases/scored_gate.h"
 #include "tests/testing/kernels/error_budget.h"
-#include "tests/testing/kernels/gate_oracle.h"
-#include "tests/testing/kernels/paged_sequences.h"
-#include "tests/testing/kernels/scored_gate.h"
+#include "tests/testing/kernels/oracles/gate_oracle.h"
 #ifdef SEER_CUDA
 #include "tests/testing/kernels/cuda/device_array.h"
 #include "tests/testing/kernels/cuda/device_gate_score.h"

@@ -7,14 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "base/thread/thread_pool.h"
 #include "gtest/gtest.h"
 #include "tests/testing/kernels/backend_cases.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
+#include "tests/testing/kernels/cases/scored_gate.h"
 #include "tests/testing/kernels/cpu_targets.h"
 #include "tests/testing/kernels/error_budget.h"
-#include "tests/testing/kernels/gate_oracle.h"
-#include "tests/testing/kernels/paged_sequences.h"
-#include "tests/testing/kernels/scored_gate.h"
+#include "tests/testing/kernels/oracles/gate_oracle.h"
 
 namespace seer {
 namespace {

@@ -5,10 +5,10 @@
 #include <cstring>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "base/thread/thread_pool.h"
 #include "benchmark/benchmark.h"
 #include "kernels/qk_prepare/qk_prepare.h"
-#include "tests/testing/kernels/paged_sequences.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
 #ifdef SEER_CUDA
 #include "tests/testing/kernels/cuda/device_array.h"
 #include "tests/testing/kernels/cuda/device_qk_prepare.h"

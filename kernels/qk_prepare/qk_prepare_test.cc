@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "base/thread/thread_pool.h"
 #include "gtest/gtest.h"
 #include "tests/testing/kernels/backend_cases.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
 #include "tests/testing/kernels/host_calls.h"
-#include "tests/testing/kernels/paged_sequences.h"
 
 namespace seer {
 namespace {

@@ -10,7 +10,7 @@
 #include "kernels/sample_tokens/sample_tokens.h"
 #include "tests/testing/kernels/cuda/device_array.h"
 #include "tests/testing/kernels/cuda/test_stream.h"
-#include "tests/testing/kernels/draw_oracle.h"
+#include "tests/testing/kernels/oracles/draw_oracle.h"
 #include "tests/testing/kernels/typed_array.h"
 
 namespace seer {

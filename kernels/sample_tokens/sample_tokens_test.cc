@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "tests/testing/kernels/backends.h"
-#include "tests/testing/kernels/draw_oracle.h"
+#include "tests/testing/kernels/oracles/draw_oracle.h"
 #include "tests/testing/kernels/typed_array.h"
 #ifdef SEER_CUDA
 #include "tests/testing/kernels/cuda/device_sample_tokens.h"

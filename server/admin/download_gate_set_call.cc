@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/types/span.h"
-#include "base/crc32c.h"
+#include "base/hash/crc32c.h"
 #include "base/status_macros.h"
 #include "proto/seer/v1/gate_admin.pb.h"
 #include "server/admin/codec/resource_names.h"

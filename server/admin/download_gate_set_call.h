@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/file/sequential_file.h"
-#include "base/sha256.h"
+#include "base/hash/sha256.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/admin/call/admin_call.h"

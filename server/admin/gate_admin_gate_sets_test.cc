@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/crc32c.h"
+#include "base/hash/crc32c.h"
 #include "gmock/gmock.h"
 #include "grpcpp/client_context.h"
 #include "gtest/gtest.h"

@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "base/mutex.h"
+#include "base/thread/mutex.h"
 #include "engine/gate_control.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "proto/seer/v1/gate_admin.grpc.pb.h"

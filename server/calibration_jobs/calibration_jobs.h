@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "base/mutex.h"
+#include "base/thread/mutex.h"
 #include "server/calibration_jobs/job_control.h"
 #include "server/calibration_jobs/job_parts.h"
 #include "server/calibration_jobs/job_view.h"

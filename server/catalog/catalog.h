@@ -18,7 +18,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/file/file_lock.h"
-#include "base/mutex.h"
+#include "base/thread/mutex.h"
 #include "server/catalog/catalog_options.h"
 #include "server/catalog/records.h"
 #include "server/catalog/rows/rows.h"

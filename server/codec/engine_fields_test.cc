@@ -7,8 +7,8 @@
 #include "engine/errors.h"
 #include "gtest/gtest.h"
 #include "server/codec/request_codec.h"
-#include "tests/testing/engine/tiny_engine.h"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_engine.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
 
 namespace seer {
 namespace {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "tests/testing/engine/fake_engine.h"
+#include "tests/testing/engine/fakes/fake_engine.h"
 
 namespace seer {
 namespace {

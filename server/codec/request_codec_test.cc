@@ -13,9 +13,9 @@
 #include "absl/strings/str_cat.h"
 #include "engine/errors.h"
 #include "gtest/gtest.h"
-#include "tests/testing/engine/fake_engine.h"
-#include "tests/testing/engine/tiny_llama.h"
-#include "tests/testing/engine/tiny_tokenizer.h"
+#include "tests/testing/engine/fakes/fake_engine.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_tokenizer.h"
 
 namespace seer {
 namespace {

@@ -10,7 +10,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "grpcpp/client_context.h"
 #include "gtest/gtest.h"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
 #include "tests/testing/server/in_process_server.h"
 #include "tests/testing/server/status_details.h"
 

@@ -10,7 +10,7 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "server/metrics/text_exposition.h"
-#include "tests/testing/engine/fake_engine.h"
+#include "tests/testing/engine/fakes/fake_engine.h"
 
 namespace seer {
 namespace {

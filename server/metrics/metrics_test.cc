@@ -15,7 +15,7 @@
 #include "server/metrics/engine_collector.h"
 #include "server/metrics/guard_metrics.h"
 #include "server/metrics/text_exposition.h"
-#include "tests/testing/engine/fake_engine.h"
+#include "tests/testing/engine/fakes/fake_engine.h"
 
 namespace seer {
 namespace {

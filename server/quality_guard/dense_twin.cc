@@ -6,8 +6,8 @@
 
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
-#include "base/mutex.h"
 #include "base/status_macros.h"
+#include "base/thread/mutex.h"
 #include "engine/request.h"
 #include "server/random_id.h"
 

@@ -13,7 +13,7 @@
 #include "gtest/gtest.h"
 #include "server/metrics/text_exposition.h"
 #include "server/quality_guard/kl_divergence.h"
-#include "tests/testing/engine/fake_engine.h"
+#include "tests/testing/engine/fakes/fake_engine.h"
 
 namespace seer {
 namespace {

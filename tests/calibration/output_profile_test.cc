@@ -14,7 +14,7 @@
 #include "kernels/ragged_batch.h"
 #include "tests/testing/engine/model_runner.h"
 #include "tests/testing/engine/test_devices.h"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
 
 namespace seer {
 namespace {

@@ -11,15 +11,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "base/crc32c.h"
-#include "base/sha256.h"
+#include "base/hash/crc32c.h"
+#include "base/hash/sha256.h"
 #include "client/admin/rollout_change.h"
 #include "client/admin/upload_bytes.h"
 #include "client/connection/connection.h"
 #include "client/connection/error_details.h"
 #include "grpcpp/client_context.h"
 #include "gtest/gtest.h"
-#include "tests/testing/engine/tiny_gate_set.h"
+#include "tests/testing/engine/tiny/tiny_gate_set.h"
 
 namespace seer {
 namespace {

@@ -16,7 +16,7 @@
 #include "server/metrics/metrics.h"
 #include "server/metrics/text_exposition.h"
 #include "server/quality_guard/kl_divergence.h"
-#include "tests/testing/engine/tiny_engine.h"
+#include "tests/testing/engine/tiny/tiny_engine.h"
 #include "tests/testing/server/gathered_reply.h"
 
 namespace seer {

@@ -10,7 +10,7 @@
 
 #include "grpcpp/channel.h"
 #include "proto/seer/v1/completion.grpc.pb.h"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
 
 namespace seer {
 

@@ -12,10 +12,10 @@
 #include "kernels/block_selection/block_selection.h"
 #include "kernels/block_selection/row_budget.h"
 #include "tests/testing/kernels/backends.h"
+#include "tests/testing/kernels/cases/selection_case.h"
 #include "tests/testing/kernels/error_budget.h"
-#include "tests/testing/kernels/gate_oracle.h"
-#include "tests/testing/kernels/near_tie.h"
-#include "tests/testing/kernels/selection_case.h"
+#include "tests/testing/kernels/oracles/gate_oracle.h"
+#include "tests/testing/kernels/oracles/near_tie.h"
 
 namespace seer {
 namespace {

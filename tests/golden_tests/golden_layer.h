@@ -10,8 +10,8 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/rope.h"
-#include "tests/testing/kernels/paged_sequences.h"
-#include "tests/testing/kernels/scored_gate.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
+#include "tests/testing/kernels/cases/scored_gate.h"
 
 namespace seer {
 

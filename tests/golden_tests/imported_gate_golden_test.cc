@@ -21,9 +21,9 @@
 #include "kernels/dtype.h"
 #include "tests/golden_tests/gate_checks.h"
 #include "tests/golden_tests/golden_layer.h"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
 #include "tests/testing/golden_file.h"
-#include "tests/testing/kernels/scored_gate.h"
+#include "tests/testing/kernels/cases/scored_gate.h"
 
 namespace seer {
 namespace {

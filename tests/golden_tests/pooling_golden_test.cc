@@ -9,10 +9,10 @@
 #include "tests/golden_tests/golden_layer.h"
 #include "tests/testing/golden_file.h"
 #include "tests/testing/kernels/backends.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
+#include "tests/testing/kernels/cases/pooling_case.h"
 #include "tests/testing/kernels/error_budget.h"
-#include "tests/testing/kernels/paged_sequences.h"
-#include "tests/testing/kernels/plain_pooling.h"
-#include "tests/testing/kernels/pooling_case.h"
+#include "tests/testing/kernels/oracles/plain_pooling.h"
 
 namespace seer {
 namespace {

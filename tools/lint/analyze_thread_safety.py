@@ -13,7 +13,7 @@ import sys
 _ANNOTATION = re.compile(r"\bABSL_(PT_)?GUARDED_BY|\bABSL_\w*LOCK\w*\b")
 _LOCK = re.compile(r"\bMutexLock\b")
 # Has annotations of its own, of what it is made of.
-_MUTEX = "base/mutex.h"
+_MUTEX = "base/thread/mutex.h"
 _INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 

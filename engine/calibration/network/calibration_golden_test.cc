@@ -18,9 +18,9 @@
 #include "kernels/paged_kv.h"
 #include "kernels/ragged_batch.h"
 #include "tests/testing/golden_file.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
+#include "tests/testing/kernels/cases/scored_gate.h"
 #include "tests/testing/kernels/error_budget.h"
-#include "tests/testing/kernels/paged_sequences.h"
-#include "tests/testing/kernels/scored_gate.h"
 
 namespace seer {
 namespace {

@@ -3,7 +3,7 @@
 #include <array>
 #include <cmath>
 
-#include "base/philox.h"
+#include "base/hash/philox.h"
 
 namespace seer {
 namespace {

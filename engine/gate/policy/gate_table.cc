@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "base/sha256.h"
+#include "base/hash/sha256.h"
 #include "engine/errors.h"
 
 namespace seer {

@@ -11,7 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "base/mutex.h"
+#include "base/thread/mutex.h"
 #include "engine/calibration/files/run_checkpoint.h"
 #include "engine/calibration/run/distillation_run.h"
 #include "engine/calibrator.h"

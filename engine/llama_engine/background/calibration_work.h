@@ -14,7 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "base/mutex.h"
+#include "base/thread/mutex.h"
 #include "engine/calibration/files/run_checkpoint.h"
 #include "engine/calibration/run/distillation_run.h"
 #include "engine/calibration/run/distillation_setup.h"

@@ -21,8 +21,8 @@
 #include "engine/scheduler/scheduler.h"
 #include "gtest/gtest.h"
 #include "tests/testing/engine/split_device.h"
-#include "tests/testing/engine/tiny_llama.h"
-#include "tests/testing/engine/tiny_loop.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_loop.h"
 #include "tests/testing/server/gathered_reply.h"
 
 namespace seer {

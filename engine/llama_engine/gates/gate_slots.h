@@ -10,7 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/mutex.h"
+#include "base/thread/mutex.h"
 #include "engine/device/device.h"
 #include "engine/gate/gate.h"
 #include "engine/gate/gate_set.h"

@@ -6,8 +6,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/hash/sha256.h"
 #include "base/logging.h"
-#include "base/sha256.h"
 #include "base/status_macros.h"
 #include "engine/device/open_device.h"
 #include "engine/kv_cache/page_allocator.h"

@@ -9,7 +9,7 @@
 #include "engine/tokenizer/stop_strings.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "gtest/gtest.h"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
 
 namespace seer {
 namespace {

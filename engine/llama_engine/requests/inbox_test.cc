@@ -9,7 +9,7 @@
 #include "engine/event_stream/event_stream.h"
 #include "engine/tokenizer/stop_strings.h"
 #include "gtest/gtest.h"
-#include "tests/testing/engine/tiny_tokenizer.h"
+#include "tests/testing/engine/tiny/tiny_tokenizer.h"
 
 namespace seer {
 namespace {

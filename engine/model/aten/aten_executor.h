@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "absl/functional/function_ref.h"
-#include "base/executor.h"
+#include "base/thread/executor.h"
 
 namespace seer {
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "base/executor.h"
 #include "base/status_macros.h"
+#include "base/thread/executor.h"
 #include "engine/model/aten/aten.h"
 #include "engine/model/batch/batch_layout.h"
 #include "engine/model/batch/batch_sequence.h"

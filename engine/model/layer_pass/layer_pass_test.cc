@@ -20,10 +20,10 @@
 #include "gtest/gtest.h"
 #include "tests/testing/engine/model_runner.h"
 #include "tests/testing/engine/test_devices.h"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
+#include "tests/testing/kernels/cases/pooling_case.h"
 #include "tests/testing/kernels/error_budget.h"
-#include "tests/testing/kernels/paged_sequences.h"
-#include "tests/testing/kernels/pooling_case.h"
 #include "tests/testing/kernels/typed_array.h"
 
 namespace seer {

@@ -21,8 +21,8 @@
 #include "gtest/gtest.h"
 #include "tests/testing/engine/model_runner.h"
 #include "tests/testing/engine/test_devices.h"
-#include "tests/testing/engine/tiny_llama.h"
-#include "tests/testing/kernels/paged_sequences.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
 #include "tests/testing/kernels/typed_array.h"
 
 namespace seer {

@@ -13,7 +13,7 @@
 #include "tests/testing/engine/model_runner.h"
 #include "tests/testing/engine/reference_llama.h"
 #include "tests/testing/engine/test_devices.h"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
 #include "tests/testing/kernels/error_budget.h"
 
 namespace seer {

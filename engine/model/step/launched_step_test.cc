@@ -18,7 +18,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/engine/model_runner.h"
 #include "tests/testing/engine/test_devices.h"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
 
 namespace seer {
 namespace {

@@ -7,8 +7,8 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "base/byte_trie.h"
-#include "base/utf8.h"
+#include "base/text/byte_trie.h"
+#include "base/text/utf8.h"
 #include "engine/tokenizer/bpe/white_space.h"
 
 namespace seer {

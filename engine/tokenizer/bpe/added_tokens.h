@@ -10,7 +10,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "base/byte_trie.h"
+#include "base/text/byte_trie.h"
 #include "engine/token.h"
 
 namespace seer {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "base/utf8.h"
+#include "base/text/utf8.h"
 
 namespace seer {
 namespace {

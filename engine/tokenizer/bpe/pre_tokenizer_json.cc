@@ -7,8 +7,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "base/json_view.h"
 #include "base/status_macros.h"
+#include "base/text/json_view.h"
 
 namespace seer {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "base/json_view.h"
+#include "base/text/json_view.h"
 #include "engine/tokenizer/bpe/pre_tokenizer.h"
 
 namespace seer {

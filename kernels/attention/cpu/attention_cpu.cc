@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "base/executor.h"
+#include "base/thread/executor.h"
 #include "kernels/attention/cpu/merge_parts.h"
 #include "kernels/attention/cpu/panel.h"
 #include "kernels/attention/cpu/panel_kernel.h"

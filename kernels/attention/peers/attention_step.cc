@@ -7,9 +7,9 @@
 
 #include "absl/status/status.h"
 #include "kernels/attention/attention.h"
+#include "tests/testing/kernels/cases/ragged_case.h"
 #include "tests/testing/kernels/cuda/device_array.h"
 #include "tests/testing/kernels/cuda/device_batch.h"
-#include "tests/testing/kernels/ragged_case.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "base/executor.h"
+#include "base/thread/executor.h"
 
 namespace seer {
 namespace {

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <vector>
 
-#include "base/executor.h"
+#include "base/thread/executor.h"
 #include "kernels/attention/cpu/panel.h"
 #include "kernels/attention/cpu/panel_kernel.h"
 #include "kernels/attention/cpu/panel_plan.h"

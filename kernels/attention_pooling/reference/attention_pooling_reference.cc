@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "base/executor.h"
+#include "base/thread/executor.h"
 #include "kernels/attention/reference/attention_reference.h"
 
 namespace seer {

@@ -2,7 +2,7 @@
 #ifndef SEER_KERNELS_ATTENTION_POOLING_REFERENCE_MASS_RECALL_REFERENCE_H_
 #define SEER_KERNELS_ATTENTION_POOLING_REFERENCE_MASS_RECALL_REFERENCE_H_
 
-#include "base/executor.h"
+#include "base/thread/executor.h"
 #include "kernels/attention_pooling/mass_recall.h"
 
 namespace seer {

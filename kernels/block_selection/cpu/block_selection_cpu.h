@@ -1,7 +1,7 @@
 #ifndef SEER_KERNELS_BLOCK_SELECTION_CPU_BLOCK_SELECTION_CPU_H_
 #define SEER_KERNELS_BLOCK_SELECTION_CPU_BLOCK_SELECTION_CPU_H_
 
-#include "base/executor.h"
+#include "base/thread/executor.h"
 #include "kernels/block_selection/block_selection.h"
 
 namespace seer {

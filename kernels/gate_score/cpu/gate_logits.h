@@ -2,7 +2,7 @@
 #ifndef SEER_KERNELS_GATE_SCORE_CPU_GATE_LOGITS_H_
 #define SEER_KERNELS_GATE_SCORE_CPU_GATE_LOGITS_H_
 
-#include "base/executor.h"
+#include "base/thread/executor.h"
 #include "kernels/gate_score/gate_score.h"
 
 namespace seer {

@@ -1,7 +1,7 @@
 #ifndef SEER_KERNELS_QK_PREPARE_CPU_QK_PREPARE_CPU_H_
 #define SEER_KERNELS_QK_PREPARE_CPU_QK_PREPARE_CPU_H_
 
-#include "base/executor.h"
+#include "base/thread/executor.h"
 #include "kernels/qk_prepare/qk_prepare.h"
 
 namespace seer {

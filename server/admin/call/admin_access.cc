@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
-#include "base/sha256.h"
+#include "base/hash/sha256.h"
 #include "google/protobuf/descriptor.h"
 #include "proto/seer/v1/gate_admin.pb.h"
 

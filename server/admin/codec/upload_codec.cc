@@ -4,7 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "base/crc32c.h"
+#include "base/hash/crc32c.h"
 #include "base/status_macros.h"
 #include "engine/errors.h"
 #include "server/admin/codec/resource_names.h"

@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "base/mutex.h"
+#include "base/thread/mutex.h"
 #include "engine/gate_control.h"
 #include "server/catalog/catalog.h"
 #include "server/metrics/admin_metrics.h"

@@ -15,7 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/admin/rollout/yielding_gates.h"
-#include "tests/testing/engine/fake_gate_control.h"
+#include "tests/testing/engine/fakes/fake_gate_control.h"
 #include "tests/testing/server/temporary_catalog.h"
 
 namespace seer {

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "base/sha256.h"
+#include "base/hash/sha256.h"
 #include "base/status_macros.h"
 #include "engine/errors.h"
 #include "engine/sparsity_policy.h"

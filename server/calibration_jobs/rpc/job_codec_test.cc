@@ -9,7 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "engine/errors.h"
 #include "gtest/gtest.h"
-#include "tests/testing/engine/fake_engine.h"
+#include "tests/testing/engine/fakes/fake_engine.h"
 
 namespace seer {
 namespace {

@@ -7,8 +7,8 @@
 #include <variant>
 
 #include "absl/time/clock.h"
-#include "base/mutex.h"
 #include "base/status_macros.h"
+#include "base/thread/mutex.h"
 #include "engine/errors.h"
 #include "engine/request.h"
 #include "server/random_id.h"

@@ -11,8 +11,8 @@
 #include "base/fault_point.h"
 #include "engine/errors.h"
 #include "gtest/gtest.h"
-#include "tests/testing/engine/tiny_llama.h"
-#include "tests/testing/engine/tiny_tokenizer.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_tokenizer.h"
 #include "tests/testing/server/temporary_catalog.h"
 #include "tests/testing/temporary_folder.h"
 

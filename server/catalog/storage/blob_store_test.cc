@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/fault_point.h"
-#include "base/sha256.h"
+#include "base/hash/sha256.h"
 #include "engine/errors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

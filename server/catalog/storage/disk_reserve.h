@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "base/mutex.h"
+#include "base/thread/mutex.h"
 
 namespace seer {
 

@@ -20,7 +20,7 @@
 #include "engine/model/aten/aten_executor.h"
 #include "engine/model/llama_model.h"
 #include "engine/token.h"
-#include "tests/testing/kernels/paged_sequences.h"
+#include "tests/testing/kernels/cases/paged_sequences.h"
 #include "tests/testing/kernels/typed_array.h"
 
 namespace seer {

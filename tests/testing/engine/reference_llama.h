@@ -10,7 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "tests/testing/engine/tiny_llama.h"
+#include "tests/testing/engine/tiny/tiny_llama.h"
 
 namespace seer {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "base/executor.h"
+#include "base/thread/executor.h"
 #include "engine/device/device.h"
 
 namespace seer {

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "base/crc32c.h"
+#include "base/hash/crc32c.h"
 #include "base/logging.h"
 #include "google/rpc/error_details.pb.h"
 #include "grpcpp/create_channel.h"

@@ -17,7 +17,7 @@
 #include "server/admin/rollout/rollout_control.h"
 #include "server/grpc/grpc_server.h"
 #include "server/metrics/admin_metrics.h"
-#include "tests/testing/engine/fake_gate_control.h"
+#include "tests/testing/engine/fakes/fake_gate_control.h"
 #include "tests/testing/server/temporary_catalog.h"
 
 namespace seer {

@@ -8,7 +8,7 @@
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
 #include "server/metrics/text_exposition.h"
-#include "tests/testing/engine/tiny_tokenizer.h"
+#include "tests/testing/engine/tiny/tiny_tokenizer.h"
 
 namespace seer {
 

@@ -13,7 +13,7 @@
 #include "server/grpc/grpc_server.h"
 #include "server/metrics/engine_collector.h"
 #include "server/metrics/metrics.h"
-#include "tests/testing/engine/fake_engine.h"
+#include "tests/testing/engine/fakes/fake_engine.h"
 
 namespace seer {
 

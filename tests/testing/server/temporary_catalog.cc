@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "base/sha256.h"
+#include "base/hash/sha256.h"
 #include "engine/errors.h"
 
 namespace seer {

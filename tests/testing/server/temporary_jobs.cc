@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
-#include "tests/testing/engine/tiny_tokenizer.h"
+#include "tests/testing/engine/tiny/tiny_tokenizer.h"
 
 namespace seer {
 namespace {

@@ -10,9 +10,9 @@
 #include "engine/tokenizer/tokenizer.h"
 #include "server/calibration_jobs/calibration_jobs.h"
 #include "server/metrics/calibration_metrics.h"
-#include "tests/testing/engine/fake_calibrator.h"
-#include "tests/testing/engine/fake_engine.h"
-#include "tests/testing/engine/fake_gate_control.h"
+#include "tests/testing/engine/fakes/fake_calibrator.h"
+#include "tests/testing/engine/fakes/fake_engine.h"
+#include "tests/testing/engine/fakes/fake_gate_control.h"
 #include "tests/testing/server/temporary_catalog.h"
 
 namespace seer {
