@@ -22,8 +22,15 @@ _cc_facade = rule(
     },
 )
 
-def cc_facade(name, interface, deps = [], visibility = None, testonly = False, **kwargs):
-    """A cc_library that gives its callers the headers of `interface` alone.
+def cc_facade(
+        name,
+        hdrs = [],
+        interface = [],
+        deps = [],
+        testonly = None,
+        visibility = None,
+        **kwargs):
+    """A cc_library that gives its callers the headers of its interface alone.
 
     What it is made with, such as a backend that only some builds have, is neither
     an input nor a flag of their compilation: it changes, and they are not compiled
@@ -31,17 +38,29 @@ def cc_facade(name, interface, deps = [], visibility = None, testonly = False, *
 
     Args:
       name: of the library.
-      interface: cc_library targets with its headers; the library links them too.
+      hdrs: headers for its callers.
+      interface: what these include, and cc_library targets with others for its
+        callers.
       deps: what else it is made with.
-      visibility: of the library.
       testonly: of the library.
+      visibility: of the library.
       **kwargs: attributes of the cc_library behind it, NAME_behind: srcs and so on.
     """
+    hidden = ["//visibility:private"]
+    if hdrs:
+        native.cc_library(
+            name = name + "_interface",
+            hdrs = hdrs,
+            testonly = testonly,
+            visibility = hidden,
+            deps = interface,
+        )
+        interface = [name + "_interface"]
     native.cc_library(
         name = name + "_behind",
-        deps = interface + deps,
         testonly = testonly,
-        visibility = ["//visibility:private"],
+        visibility = hidden,
+        deps = interface + deps,
         **kwargs
     )
     _cc_facade(
