@@ -1,7 +1,9 @@
 """Runs the lint and the tests, and counts them; see tools/test.
 
-  run_tests.py                            everything
+  run_tests.py                            everything; of the tests that the
+                                          sanitizers can run, a share
   run_tests.py --changed-since REVISION   the lint, and tests of what changed
+  run_tests.py --sanitizers               all that the sanitizers can run
 """
 
 import argparse
@@ -12,6 +14,7 @@ import tempfile
 import time
 
 import bazel_results
+import shares
 
 _ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 
@@ -40,6 +43,10 @@ _SANITIZED = (
     "tests(//base/... + //kernels/... + //engine/... + //server/...)"
     " except rdeps(//..., @libtorch//...) except attr(tags, '\\bcuda\\b', //...)"
 )
+
+
+# Compiling all that again takes as long as all the rest of a cold run does.
+_NUM_SHARES = 3
 
 
 def run_step(name, command):
@@ -112,16 +119,26 @@ def run_everything():
     tally.add(
         run_bazel_tests("cuda", flags, ["//kernels/...", "//engine/...", "//server/..."])
     )
+    tally.add(run_sanitizers(_NUM_SHARES))
+    return tally
+
+
+def run_sanitizers(num_shares):
+    """The tally of this commit's share, of so many, under address and undefined-
+    behaviour sanitizers, and of all under the thread sanitizer, which are few."""
+    tally = bazel_results.Tally()
     plain = query(_SANITIZED)
-    if not plain:
+    number = shares.number_of_commit(_ROOT) % num_shares
+    share = shares.share_of(plain, number, num_shares)
+    if not share:
         tally.failures.append("sanitizers: found no test to run")
         return tally
     tally.add(
         run_bazel_tests(
-            "asan, ubsan",
+            f"asan, ubsan, share {number + 1} of {num_shares}",
             ["--config=asan_ubsan", "--build_tests_only"]
             + ["--test_tag_filters=-no_sanitizer"],
-            plain,
+            share,
         )
     )
     flags = ["--config=tsan", "--build_tests_only"]
@@ -141,10 +158,14 @@ def run_change(revision):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--changed-since", metavar="REVISION")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--changed-since", metavar="REVISION")
+    what.add_argument("--sanitizers", action="store_true")
     arguments = parser.parse_args()
     if arguments.changed_since:
         tally = run_change(arguments.changed_since)
+    elif arguments.sanitizers:
+        tally = run_sanitizers(num_shares=1)
     else:
         tally = run_everything()
     for line in tally.skips:
