@@ -44,15 +44,15 @@ constexpr int64_t NumLossTerms(GateLoss loss, int64_t num_tiles) {
 // AdamW (Loshchilov and Hutter, arXiv 1711.05101) behind a clipped gradient.
 // Betas, epsilon and the norm are the defaults of transformers'
 // TrainingArguments, which SeerAttention's scripts/run_distillation.sh leaves
-// as they are. Within these ranges finite gradients leave finite weights: no
-// epsilon is so small that a moment which has vanished is divided by it to
-// anything great.
+// as they are. Within these ranges finite gradients leave finite weights: none
+// is so great that its square is not finite in fp32, and no epsilon so small
+// that what is divided by it alone comes near the end of that range.
 struct AdamWOptions {
   double beta1 = 0.9;              // [0, 1)
   double beta2 = 0.999;            // [0, 1)
   double epsilon = 1e-8;           // [1e-12, 1]
   double weight_decay = 0.0;       // [0, 1]
-  double max_gradient_norm = 1.0;  // of all of a layer's weights; > 0
+  double max_gradient_norm = 1.0;  // of all of a layer's weights; (0, 1e6]
 };
 
 // Up linearly, then down a half cosine: transformers'

@@ -20,7 +20,7 @@ int64_t SpanSize(int64_t first, const SpanLimits& limits) {
 
 std::vector<TileSpan> CutIntoSpans(int64_t num_tiles, int64_t border,
                                    const SpanLimits& limits) {
-  // A border saves a short sequence less than a second span costs.
+  // A border saves what fits into one span less than a second one costs.
   if (SpanSize(0, limits) >= num_tiles) return {{0, num_tiles}};
   std::vector<TileSpan> spans;
   for (int64_t first = 0; first < num_tiles;) {

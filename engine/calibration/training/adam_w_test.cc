@@ -2,10 +2,16 @@
 
 #include <ATen/ops/tensor.h>
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
+#include <string>
 #include <vector>
 
+#include "engine/device/device.h"
+#include "engine/model/aten/aten.h"
 #include "gtest/gtest.h"
+#include "tests/testing/engine/test_devices.h"
 
 namespace seer {
 namespace {
@@ -24,6 +30,21 @@ void Update(const AdamWOptions& options, std::vector<at::Tensor> gradients,
                 GradientNorm(gradients).item<double>(), gradients, state,
                 weights);
 }
+
+class AdamWDeviceTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    const std::string missing = MissingDevice(GetParam());
+    if (!missing.empty()) GTEST_SKIP() << missing;
+    device_ = OpenTestDevice(GetParam(), nullptr).value();
+    ASSERT_TRUE(device_->BindThisThread().ok());
+  }
+  at::Tensor Floats(const std::vector<double>& values) const {
+    return at::tensor(values, at::kFloat).to(AtenDevice(*device_));
+  }
+
+  std::unique_ptr<Device> device_;
+};
 
 // By hand, from the formula with forty digits: rate 0.1, gradients 1/2, -1/4
 // and 1/8.
@@ -57,6 +78,47 @@ TEST(AdamWTest, ClipsOverAllTensorsAndDecays) {
   EXPECT_NEAR(weights[1].item<double>(), -1.9266336946327342, 2 * kRounding);
 }
 
+// The formula in double, entry by entry, beside fp32 tensors that fill vectors
+// of the processor and leave a rest.
+TEST_P(AdamWDeviceTest, ManyWeightsInFp32) {
+  constexpr int kSize = 100;
+  constexpr double kRate = 0.1;
+  AdamWOptions options;
+  options.weight_decay = 0.5;
+  options.max_gradient_norm = 2.0;
+  std::vector<double> weights(kSize), m(kSize), v(kSize);
+  for (int i = 0; i < kSize; ++i) weights[i] = std::sin(i);
+  const at::Tensor tensor = Floats(weights);
+  AdamWState state({tensor});
+  for (int t = 1; t <= 3; ++t) {
+    std::vector<double> gradients(kSize);
+    double squares = 0.0;
+    for (int i = 0; i < kSize; ++i) {
+      gradients[i] = std::cos(i * t) / t;
+      squares += gradients[i] * gradients[i];
+    }
+    const double clip = std::min(1.0, 2.0 / (std::sqrt(squares) + 1e-6));
+    const at::Tensor gradient = Floats(gradients);
+    UpdateWeights(options, kRate, GradientNorm({gradient}).item<double>(),
+                  {gradient}, &state, {tensor});
+    for (int i = 0; i < kSize; ++i) {
+      const double g = clip * gradients[i];
+      m[i] = options.beta1 * m[i] + (1.0 - options.beta1) * g;
+      v[i] = options.beta2 * v[i] + (1.0 - options.beta2) * g * g;
+      weights[i] *= 1.0 - kRate * options.weight_decay;
+      weights[i] -= kRate / (1.0 - std::pow(options.beta1, t)) * m[i] /
+                    (std::sqrt(v[i] / (1.0 - std::pow(options.beta2, t))) +
+                     options.epsilon);
+    }
+  }
+  // A dozen roundings of a weight and of its move, each about 1 at most, a
+  // step.
+  const at::Tensor got = tensor.cpu();
+  for (int i = 0; i < kSize; ++i) {
+    EXPECT_NEAR(got[i].item<double>(), weights[i], 3 * 12 * 0x1p-24) << i;
+  }
+}
+
 TEST(AdamWTest, AGradientOfZerosMovesNothing) {
   const at::Tensor weight = Values({1.0, -2.0});
   AdamWState state({weight});
@@ -64,6 +126,10 @@ TEST(AdamWTest, AGradientOfZerosMovesNothing) {
   EXPECT_EQ(weight[0].item<double>(), 1.0);
   EXPECT_EQ(weight[1].item<double>(), -2.0);
 }
+
+INSTANTIATE_TEST_SUITE_P(Devices, AdamWDeviceTest,
+                         testing::ValuesIn(RealTestDevices()),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace seer
