@@ -328,6 +328,9 @@ TEST_F(CalibrationJobsTest, FailsForReasonsThatClientsKnow) {
   EXPECT_EQ(ReasonOfFailure(newer), "UNKNOWN_SETTING");
   EXPECT_EQ(jobs_->Get(newer).value().record.failure->message,
             "this server knows no target yet_another");
+  spec = jobs_.Spec();
+  spec.loss = "yet_another";
+  EXPECT_EQ(ReasonOfFailure(jobs_.Create(spec)), "UNKNOWN_SETTING");
 }
 
 TEST_F(CalibrationJobsTest, AnotherModelsAreHeldAndOtherWeightsFail) {

@@ -126,11 +126,11 @@ JobRun::JobRun(const JobParts& parts, const JobOptions& options,
 
 absl::StatusOr<FinishedJob> JobRun::Run() {
   SEER_ASSIGN_OR_RETURN(const Dataset dataset, OrLater(FindDataset()));
+  SEER_ASSIGN_OR_RETURN(const CalibrationOptions options,
+                        TrainingOptions(dataset));
   SEER_RETURN_IF_ERROR(OrLater(Prepare(dataset)));
   SEER_ASSIGN_OR_RETURN(JobCheckpoint checkpoint, OrLater(LoadCheckpoint()));
   if (const auto* bytes = std::get_if<std::string>(&checkpoint.reached)) {
-    SEER_ASSIGN_OR_RETURN(const CalibrationOptions options,
-                          TrainingOptions(dataset));
     SEER_ASSIGN_OR_RETURN(CalibrationResult result, Train(options, *bytes));
     Publish(result.status);
     SEER_RETURN_IF_ERROR(
