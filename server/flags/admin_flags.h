@@ -7,9 +7,10 @@
 
 namespace seer {
 
-// Sets `options->admin` and its port file, if there is any administration; what
-// is its own of gRPC stands beside `options->grpc`. INVALID_ARGUMENT: a file
-// that cannot be read or holds no token; flags of administration without
+// Sets `options->admin` and its port file, if there is any administration. Of
+// gRPC it has its own address and what else `options->grpc` says.
+// INVALID_ARGUMENT: a file that cannot be read or holds no token; flags of
+// administration without
 // --state_dir.
 absl::Status ReadAdminFlags(ServeOptions* options);
 
