@@ -65,7 +65,7 @@ TEST_F(GateAdminUploadsTest, AnUploadThatBreaksGoesOnWhereItWas) {
   EXPECT_TRUE(Call(&Stub::DeleteDataset, deleted, &empty).ok());
   const grpc::Status again = Call(&Stub::DeleteDataset, deleted, &empty);
   EXPECT_EQ(again.error_code(), grpc::StatusCode::NOT_FOUND);
-  EXPECT_EQ(DetailOf<google::rpc::ResourceInfo>(again)->resource_name(),
+  EXPECT_EQ(DetailOf<google::rpc::ResourceInfo>(again).value().resource_name(),
             first.dataset().name());
 }
 

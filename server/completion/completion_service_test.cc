@@ -102,7 +102,7 @@ TEST_F(CompletionServiceTest, LongTextsTakeTheSameWay) {
   const Reply reply = Complete(server_.stub(), TextRequest(text, 1));
   // The tiny tokenizer may need a token for each byte.
   EXPECT_TRUE(reply.status.ok() ||
-              DetailOf<google::rpc::ErrorInfo>(reply.status)->reason() ==
+              DetailOf<google::rpc::ErrorInfo>(reply.status).value().reason() ==
                   "CONTEXT_TOO_LONG");
   const Reply refused =
       Complete(server_.stub(), TextRequest(text + "\nmore", 4097));
@@ -129,8 +129,9 @@ TEST_F(CompletionServiceTest, AnUnknownGateIsNotFound) {
   request.mutable_sparsity()->set_gate_set("models/fake/gateSets/none");
   const Reply reply = Complete(server_.stub(), request);
   EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::NOT_FOUND);
-  EXPECT_EQ(DetailOf<google::rpc::ResourceInfo>(reply.status)->resource_name(),
-            "models/fake/gateSets/none");
+  EXPECT_EQ(
+      DetailOf<google::rpc::ResourceInfo>(reply.status).value().resource_name(),
+      "models/fake/gateSets/none");
   for (const v1::GateLabel label :
        {v1::GATE_LABEL_STABLE, v1::GATE_LABEL_CANARY}) {
     request.mutable_sparsity()->set_label(label);
@@ -292,9 +293,11 @@ TEST(CompletionServiceOptionsTest, EngineRefusalsCarryTheirDelay) {
   InProcessServer server(options);
   const Reply reply = Complete(server.stub(), TextRequest("a", 1));
   EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  EXPECT_EQ(
-      DetailOf<google::rpc::RetryInfo>(reply.status)->retry_delay().seconds(),
-      5);
+  EXPECT_EQ(DetailOf<google::rpc::RetryInfo>(reply.status)
+                .value()
+                .retry_delay()
+                .seconds(),
+            5);
   EXPECT_TRUE(absl::StrContains(
       server.MetricsText(),
       "seer_admission_rejections_total{model=\"fake\",reason=\"queue_full\"} "
@@ -312,8 +315,9 @@ TEST(CompletionServiceOptionsTest, InternalErrorsTellNothing) {
   const Reply reply = Complete(server.stub(), TextRequest("a", 1));
   EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::INTERNAL);
   EXPECT_EQ(reply.status.error_message(), "internal error");
-  EXPECT_EQ(DetailOf<google::rpc::RequestInfo>(reply.status)->request_id(),
-            reply.frames[0].accepted().request_id());
+  EXPECT_EQ(
+      DetailOf<google::rpc::RequestInfo>(reply.status).value().request_id(),
+      reply.frames[0].accepted().request_id());
 }
 
 TEST(CompletionServiceOptionsTest, ValidatesItsOptions) {

@@ -43,7 +43,8 @@ TEST(GrpcStatusTest, AReasonIsAnErrorInfo) {
   EXPECT_EQ(detail->reason(), "CONTEXT_TOO_LONG");
   EXPECT_EQ(detail->metadata().at("limit"), "8192");
   EXPECT_EQ(detail->metadata().at("got"), "9000");
-  EXPECT_EQ(DetailOf<google::rpc::RequestInfo>(status)->request_id(), "r-1");
+  EXPECT_EQ(DetailOf<google::rpc::RequestInfo>(status).value().request_id(),
+            "r-1");
 }
 
 TEST(GrpcStatusTest, ARetryDelayIsARetryInfo) {
@@ -78,7 +79,8 @@ TEST(GrpcStatusTest, InternalMessagesStayInTheLog) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INTERNAL);
   EXPECT_EQ(status.error_message(), "internal error");
   EXPECT_EQ(status.error_details().find("secret"), std::string::npos);
-  EXPECT_EQ(DetailOf<google::rpc::RequestInfo>(status)->request_id(), "r-9");
+  EXPECT_EQ(DetailOf<google::rpc::RequestInfo>(status).value().request_id(),
+            "r-9");
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_NE(lines[0].find("/secret/weights"), std::string::npos);
   EXPECT_NE(lines[0].find("r-9"), std::string::npos);

@@ -136,20 +136,23 @@ TEST_F(CalibrationJobRpcsTest, ErrorsHaveTheirDetails) {
   v1::CalibrationJob job;
   grpc::Status status = Call(&Stub::CreateCalibrationJob, request, &job);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
-  EXPECT_EQ(DetailOf<google::rpc::ResourceInfo>(status)->resource_name(),
+  EXPECT_EQ(DetailOf<google::rpc::ResourceInfo>(status).value().resource_name(),
             "datasets/nowhere");
   request = Request();
   request.mutable_calibration_job()->set_steps(0);
   status = Call(&Stub::CreateCalibrationJob, request, &job);
-  EXPECT_EQ(
-      DetailOf<google::rpc::BadRequest>(status)->field_violations(0).field(),
-      "calibration_job.steps");
+  EXPECT_EQ(DetailOf<google::rpc::BadRequest>(status)
+                .value()
+                .field_violations(0)
+                .field(),
+            "calibration_job.steps");
   v1::CancelCalibrationJobRequest cancel;
   cancel.set_name(Create().name());
   jobs_.WaitForState(IdOf(cancel.name()), JobState::kSucceeded);
   status = Call(&Stub::CancelCalibrationJob, cancel, &job);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
-  EXPECT_EQ(DetailOf<google::rpc::ErrorInfo>(status)->reason(), "JOB_STATE");
+  EXPECT_EQ(DetailOf<google::rpc::ErrorInfo>(status).value().reason(),
+            "JOB_STATE");
 }
 
 TEST_F(CalibrationJobRpcsTest, AWatchShowsNewsAndTheEndAtOnce) {
