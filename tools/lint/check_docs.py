@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Checks that the files which documents name are there.
+"""Checks that the files which documents name are there, and pages listed.
 
 In every Markdown file: relative links, and words in backticks that begin with a
 folder of this repository (`engine/request.h`, `server/codec`, or a stem such as
 `engine/engine`). Words with upper-case letters, braces or stars are patterns and
-are left out. Prints each that names nothing, and exits 1.
+are left out. And the README.md of a folder of pages (docs/*/) links to each of them.
+Prints each that names nothing and each page that is not listed, and exits 1.
 """
 
 import os
@@ -43,6 +44,20 @@ def missing(document, text, files):
     return found
 
 
+def unlisted(index, text, files):
+    """The pages beside `index`, a folder's README.md with content `text`, that it
+    does not link to. `files` are the paths of the repository."""
+    folder = os.path.dirname(index)
+    linked = {os.path.normpath(os.path.join(folder, t)) for t in _LINK.findall(text)}
+    return [
+        path
+        for path in files
+        if os.path.dirname(path) == folder
+        and path.endswith(".md")
+        and path not in linked | {index}
+    ]
+
+
 def main():
     files = subprocess.run(
         ["git", "ls-files", "--cached"],
@@ -56,8 +71,13 @@ def main():
         if not document.endswith(".md"):
             continue
         with open(os.path.join(_ROOT, document)) as file:
-            for number, name in missing(document, file.read(), files):
-                print(f"{document}:{number}: {name} is not there")
+            text = file.read()
+        for number, name in missing(document, text, files):
+            print(f"{document}:{number}: {name} is not there")
+            failed = True
+        if re.fullmatch(r"docs/[^/]+/README\.md", document):
+            for page in unlisted(document, text, files):
+                print(f"{document}: does not list {page}")
                 failed = True
     return 1 if failed else 0
 

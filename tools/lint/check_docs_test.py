@@ -25,6 +25,16 @@ class CheckDocsTest(unittest.TestCase):
             [(2, "docs/gone.md"), (2, "engine/gone.h")],
         )
 
+    def test_finds_a_page_that_is_not_listed(self):
+        files = _FILES + ["docs/design/README.md", "docs/design/b.md", "docs/c.md"]
+        text = "[a](a.md) `b.md`"
+        found = check_docs.unlisted("docs/design/README.md", text, files)
+        self.assertEqual(found, ["docs/design/b.md"])
+        text += " [b](b.md)"
+        self.assertEqual(
+            check_docs.unlisted("docs/design/README.md", text, files), []
+        )
+
 
 if __name__ == "__main__":
     unittest.main()
